@@ -1,0 +1,5 @@
+//! The Consort node.
+#![forbid(unsafe_code)]
+
+pub mod network;
+pub mod npy;

@@ -1,0 +1,3 @@
+//! consort
+#![forbid(unsafe_code)]
+fn main() {}

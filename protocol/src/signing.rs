@@ -1,0 +1,127 @@
+//! Signed statements: Ed25519 (RFC 8032) over a context of the statement's own and its canonical encoding.
+
+use core::fmt;
+
+use ed25519_dalek::{Signer as _, SigningKey, VerifyingKey};
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
+
+use crate::{codec, hash, ids::MemberId};
+
+/// What can be signed. The context keeps a signature on one kind of statement from ever passing for another.
+pub trait Statement: Serialize + DeserializeOwned {
+    /// Names the kind of statement, e.g. `"roster"`.
+    const CONTEXT: &'static str;
+}
+
+/// A member's signing identity. It neither prints nor leaves the process; the key erases itself on drop.
+pub struct Identity(SigningKey);
+
+impl Identity {
+    /// The identity with this Ed25519 secret key.
+    #[must_use]
+    pub fn from_secret(secret: &[u8; 32]) -> Self {
+        Self(SigningKey::from_bytes(secret))
+    }
+
+    /// The public name of this identity.
+    #[must_use]
+    pub fn id(&self) -> MemberId {
+        MemberId(self.0.verifying_key().to_bytes())
+    }
+}
+
+/// An Ed25519 signature.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Signature([u8; 32], [u8; 32]);
+
+impl Signature {
+    /// The 64 bytes of RFC 8032.
+    #[must_use]
+    pub fn to_bytes(&self) -> [u8; 64] {
+        let mut bytes = [0u8; 64];
+        bytes[..32].copy_from_slice(&self.0);
+        bytes[32..].copy_from_slice(&self.1);
+        bytes
+    }
+
+    /// From the 64 bytes of RFC 8032; whether it is a signature of anything shows when it is verified.
+    #[must_use]
+    pub fn from_bytes(bytes: &[u8; 64]) -> Self {
+        let (mut left, mut right) = ([0u8; 32], [0u8; 32]);
+        left.copy_from_slice(&bytes[..32]);
+        right.copy_from_slice(&bytes[32..]);
+        Self(left, right)
+    }
+}
+
+impl fmt::Debug for Signature {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Signature({}…)", hex::encode(&self.0[..4]))
+    }
+}
+
+/// The signature on a statement does not verify under its signer's key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the signature of {signer} on this {context} does not verify")]
+pub struct BadSignature {
+    /// Who is said to have signed.
+    pub signer: MemberId,
+    /// Kind of statement.
+    pub context: &'static str,
+}
+
+/// A statement with its author's signature. Decoding one says nothing yet: call [`Signed::verify`].
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(bound = "")]
+pub struct Signed<T: Statement> {
+    /// What is said.
+    pub body: T,
+    /// Who says it.
+    pub signer: MemberId,
+    signature: Signature,
+}
+
+impl<T: Statement> Signed<T> {
+    /// Signs a statement.
+    ///
+    /// # Errors
+    /// Only where the statement is too large to be a control message.
+    pub fn new(body: T, identity: &Identity) -> Result<Self, codec::CodecError> {
+        let signature = sign_digest(identity, &body_digest(&body)?);
+        Ok(Self { body, signer: identity.id(), signature })
+    }
+
+    /// Checks the signature.
+    ///
+    /// # Errors
+    /// [`BadSignature`] names the alleged signer.
+    pub fn verify(&self) -> Result<(), BadSignature> {
+        let bad = BadSignature { signer: self.signer, context: T::CONTEXT };
+        let digest = body_digest(&self.body).map_err(|_| bad)?;
+        if verify_digest(&self.signer, &digest, &self.signature) { Ok(()) } else { Err(bad) }
+    }
+
+    /// Hash of the statement and its signature, to name it by.
+    #[must_use]
+    pub fn digest(&self) -> hash::Digest {
+        let body = body_digest(&self.body).unwrap_or_default();
+        hash::digest("signed", &[T::CONTEXT.as_bytes(), &body, &self.signer.0, &self.signature.to_bytes()])
+    }
+}
+
+/// Hash of a statement under its context: what the signature covers.
+///
+/// # Errors
+/// Where the statement is too large to be a control message.
+pub fn body_digest<T: Statement>(body: &T) -> Result<hash::Digest, codec::CodecError> {
+    Ok(hash::digest(T::CONTEXT, &[&codec::encode(body)?]))
+}
+
+fn sign_digest(identity: &Identity, digest: &hash::Digest) -> Signature {
+    Signature::from_bytes(&identity.0.sign(digest).to_bytes())
+}
+
+fn verify_digest(signer: &MemberId, digest: &hash::Digest, signature: &Signature) -> bool {
+    let signature = ed25519_dalek::Signature::from_bytes(&signature.to_bytes());
+    VerifyingKey::from_bytes(&signer.0).is_ok_and(|key| key.verify_strict(digest, &signature).is_ok())
+}

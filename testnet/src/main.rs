@@ -1,0 +1,3 @@
+//! testnet
+#![forbid(unsafe_code)]
+fn main() {}
