@@ -2,11 +2,25 @@
 
 #![forbid(unsafe_code)]
 
+pub mod aggregator;
 pub mod array;
+pub mod certificate;
 pub mod codec;
+pub mod contract;
+pub mod election;
 pub mod encoding;
+pub mod fault;
+pub mod graph;
 pub mod hash;
 pub mod ids;
+pub mod io;
+pub mod manifest;
 pub mod masking;
+pub mod member;
+pub mod messages;
+pub mod phase;
+pub mod report;
+pub mod roster;
+mod seat;
 pub mod sharing;
 pub mod signing;

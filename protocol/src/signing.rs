@@ -87,7 +87,7 @@ impl<T: Statement> Signed<T> {
     /// # Errors
     /// Only where the statement is too large to be a control message.
     pub fn new(body: T, identity: &Identity) -> Result<Self, codec::CodecError> {
-        let signature = sign_digest(identity, &body_digest(&body)?);
+        let signature = sign_body(&body, identity)?;
         Ok(Self { body, signer: identity.id(), signature })
     }
 
@@ -96,16 +96,31 @@ impl<T: Statement> Signed<T> {
     /// # Errors
     /// [`BadSignature`] names the alleged signer.
     pub fn verify(&self) -> Result<(), BadSignature> {
-        let bad = BadSignature { signer: self.signer, context: T::CONTEXT };
-        let digest = body_digest(&self.body).map_err(|_| bad)?;
-        if verify_digest(&self.signer, &digest, &self.signature) { Ok(()) } else { Err(bad) }
+        if verify_body(&self.body, &self.signer, &self.signature) {
+            Ok(())
+        } else {
+            Err(BadSignature { signer: self.signer, context: T::CONTEXT })
+        }
     }
 
-    /// Hash of the statement and its signature, to name it by.
+    /// The bare signature.
+    #[must_use]
+    pub fn signature(&self) -> Signature {
+        self.signature
+    }
+
+    /// Puts a statement and a bare signature on it together again, unverified.
+    #[must_use]
+    pub fn from_parts(body: T, signer: MemberId, signature: Signature) -> Self {
+        Self { body, signer, signature }
+    }
+
+    /// Names the statement: a hash of what is said and by whom. Two signatures of one author on the same
+    /// words are the same statement.
     #[must_use]
     pub fn digest(&self) -> hash::Digest {
         let body = body_digest(&self.body).unwrap_or_default();
-        hash::digest("signed", &[T::CONTEXT.as_bytes(), &body, &self.signer.0, &self.signature.to_bytes()])
+        hash::digest("signed", &[&body, &self.signer.0])
     }
 }
 
@@ -115,6 +130,20 @@ impl<T: Statement> Signed<T> {
 /// Where the statement is too large to be a control message.
 pub fn body_digest<T: Statement>(body: &T) -> Result<hash::Digest, codec::CodecError> {
     Ok(hash::digest(T::CONTEXT, &[&codec::encode(body)?]))
+}
+
+/// Signs a statement and gives the bare signature, for statements that many sign.
+///
+/// # Errors
+/// Only where the statement is too large to be a control message.
+pub fn sign_body<T: Statement>(body: &T, identity: &Identity) -> Result<Signature, codec::CodecError> {
+    Ok(sign_digest(identity, &body_digest(body)?))
+}
+
+/// Whether a bare signature of `signer` on this statement verifies.
+#[must_use]
+pub fn verify_body<T: Statement>(body: &T, signer: &MemberId, signature: &Signature) -> bool {
+    body_digest(body).is_ok_and(|digest| verify_digest(signer, &digest, signature))
 }
 
 fn sign_digest(identity: &Identity, digest: &hash::Digest) -> Signature {

@@ -1,0 +1,226 @@
+//! `unmasking`: revealed shares come in; a threshold of them gives the secrets that lift the masks.
+//!
+//! A reveal is taken when
+//! 1. it comes from the member of the mask set that signed it, for this session and the certified set;
+//! 2. of each survivor it reveals the self mask's share, of each other dealer the mask key's, of nobody
+//!    outside of the mask set anything.
+//!
+//! Secrets are reconstructed from the first threshold of shares and compared with C₀. Only where that
+//! fails are the shares checked one by one; whoever revealed a wrong one is named and left out.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use rand_core::CryptoRng;
+
+use crate::{
+    certificate::AcceptedMaskSet,
+    fault::FaultKind,
+    hash::Digest,
+    ids::MemberId,
+    io::Output,
+    masking::{MaskPlan, MaskSeed, Sign, pairwise_mask_seed, self_mask_seed},
+    messages::{
+        consistency_check::Certificate,
+        publish::{Aggregate, Published},
+        unmasking::{Reveal, RevealedShare},
+    },
+    phase::Phase,
+    report::AbortReason,
+    roster::Session,
+    seat::{Outputs, Seat},
+    sharing::{Lagrange, RecoveredMaskKey, RecoveredSecret, Share, ShareIndex, Verifier},
+    signing::Signed,
+};
+
+use super::{Progress, all_answered, publish::Publish, share_keys::Verifiers, too_few};
+
+pub(super) struct Unmasking {
+    session: Arc<Session>,
+    mask_set: AcceptedMaskSet,
+    verifiers: BTreeMap<MemberId, Verifiers>,
+    certificate: Certificate,
+    reveals: BTreeMap<MemberId, BTreeMap<MemberId, RevealedShare>>,
+    /// Everybody whose reveal was looked at, good or bad.
+    answered: std::collections::BTreeSet<MemberId>,
+}
+
+/// Shares of one dealer that cannot give its secret.
+enum Failed {
+    /// Too few so far.
+    Missing,
+    /// These members revealed wrong ones.
+    Wrong(Vec<MemberId>),
+}
+
+impl Unmasking {
+    pub(super) fn begin(
+        session: Arc<Session>,
+        mask_set: AcceptedMaskSet,
+        verifiers: BTreeMap<MemberId, Verifiers>,
+        certificate: Certificate,
+    ) -> Self {
+        let (reveals, answered) = Default::default();
+        Self { session, mask_set, verifiers, certificate, reveals, answered }
+    }
+
+    pub(super) fn reveal(&mut self, from: MemberId, reveal: Signed<Reveal>) -> Result<(), FaultKind> {
+        if reveal.signer != from {
+            return Err(FaultKind::Author { signer: reveal.signer, expected: from });
+        }
+        if !self.mask_set.contains(&from) {
+            return Err(FaultKind::Stranger(from));
+        }
+        let Reveal { session, survivors, shares } = &reveal.body;
+        if *session != self.session.id() || *survivors != self.certificate.survivors.digest() {
+            return Err(FaultKind::Session);
+        }
+        let right_kind = |(dealer, share): (&MemberId, &RevealedShare)| {
+            let survived = self.certificate.survivors.contains(dealer);
+            self.mask_set.contains(dealer) && survived == matches!(share, RevealedShare::SelfMask(_))
+        };
+        if !shares.iter().all(right_kind) {
+            return Err(FaultKind::RevealKind);
+        }
+        reveal.verify().map_err(|_| FaultKind::Signature)?;
+        if self.answered.insert(from) {
+            self.reveals.insert(from, reveal.body.shares);
+        }
+        Ok(())
+    }
+
+    pub(super) fn advance(
+        mut self,
+        seat: &Seat,
+        late: bool,
+        rng: &mut impl CryptoRng,
+        out: &mut Outputs,
+    ) -> Progress<Self, Summing> {
+        let needed = self.session.threshold().get();
+        while self.reveals.len() >= needed {
+            match self.plan(rng) {
+                Ok(plan) => {
+                    out.push(Output::Unmask(self.certificate.survivors.clone(), Box::new(plan)));
+                    return Progress::Next(Summing { session: self.session, certificate: self.certificate });
+                }
+                Err(Failed::Missing) => break,
+                Err(Failed::Wrong(liars)) => {
+                    for liar in liars {
+                        self.reveals.remove(&liar);
+                        out.push(Seat::fault(liar, Phase::Unmasking, FaultKind::Share));
+                    }
+                }
+            }
+        }
+        let ids: Vec<MemberId> = self.mask_set.ids().collect();
+        if late || all_answered(seat, ids.iter(), |id| self.answered.contains(id)) {
+            return Progress::Impossible(too_few(Phase::Unmasking, self.reveals.len(), needed));
+        }
+        Progress::Waiting(self)
+    }
+
+    /// The masks that are left in the sum of the survivors' vectors, with the signs that take them off.
+    fn plan(&self, rng: &mut impl CryptoRng) -> Result<MaskPlan, Failed> {
+        let mut lagrange = BTreeMap::new();
+        let mut masks = Vec::new();
+        for dealer in self.mask_set.ids() {
+            let secret = self.recover(&dealer, &mut lagrange, rng)?;
+            if self.certificate.survivors.contains(&dealer) {
+                let seed = self_mask_seed(&secret.into_self_mask(), &self.session.id());
+                masks.push((Sign::Subtract, seed));
+            } else {
+                masks.extend(self.pairwise_masks(&dealer, &secret.into_mask_key()));
+            }
+        }
+        Ok(MaskPlan::new(masks))
+    }
+
+    /// What the surviving neighbours of a lost member put on for its sake.
+    fn pairwise_masks<'a>(
+        &'a self,
+        lost: &'a MemberId,
+        key: &'a RecoveredMaskKey,
+    ) -> impl Iterator<Item = (Sign, MaskSeed)> + 'a {
+        let session = &self.session;
+        let position = session.position(lost);
+        let lost_key = session.participant(lost).map(|participant| participant.mask_key);
+        position.into_iter().flat_map(|position| session.graph().of(position)).filter_map(move |neighbour| {
+            let neighbour = session.participants().get(neighbour)?;
+            if !self.certificate.survivors.contains(&neighbour.id) {
+                return None;
+            }
+            let shared = key.diffie_hellman(&neighbour.mask_key)?;
+            let (one, other) = ((neighbour.id, &neighbour.mask_key), (*lost, lost_key.as_ref()?));
+            let seed = pairwise_mask_seed(&shared, &session.id(), one, other);
+            Some((Sign::for_pair(&neighbour.id, lost).inverse(), seed))
+        })
+    }
+
+    fn recover(
+        &self,
+        dealer: &MemberId,
+        lagrange: &mut BTreeMap<Vec<ShareIndex>, Lagrange>,
+        rng: &mut impl CryptoRng,
+    ) -> Result<RecoveredSecret, Failed> {
+        let verifiers = self.verifiers.get(dealer).ok_or(Failed::Missing)?;
+        let mut verifier = &verifiers.self_mask;
+        let mut holders = Vec::new();
+        let mut shares: Vec<(ShareIndex, &Share)> = Vec::new();
+        for (holder, revealed) in &self.reveals {
+            let (Some(share), Some(index)) = (revealed.get(dealer), self.session.share_index(holder)) else {
+                continue;
+            };
+            let share = match share {
+                RevealedShare::SelfMask(share) => share,
+                RevealedShare::PairwiseKey(share) => {
+                    verifier = &verifiers.mask_key;
+                    share
+                }
+            };
+            holders.push(*holder);
+            shares.push((index, share));
+        }
+        let needed = self.session.threshold().get();
+        let (Some(first), Some(_)) = (shares.get(..needed), holders.get(..needed)) else {
+            return Err(Failed::Missing);
+        };
+        let indices: Vec<ShareIndex> = first.iter().map(|(index, _)| *index).collect();
+        let values: Vec<&Share> = first.iter().map(|(_, share)| *share).collect();
+        let coefficients = match lagrange.entry(indices) {
+            std::collections::btree_map::Entry::Occupied(entry) => entry.into_mut(),
+            std::collections::btree_map::Entry::Vacant(entry) => {
+                let computed = Lagrange::new(entry.key()).map_err(|_| Failed::Missing)?;
+                entry.insert(computed)
+            }
+        };
+        let recovered = coefficients.combine(&values).and_then(|secret| secret.check(verifier));
+        recovered.map_err(|_| self.wrong(verifier, &shares, rng))
+    }
+
+    fn wrong(&self, verifier: &Verifier, shares: &[(ShareIndex, &Share)], rng: &mut impl CryptoRng) -> Failed {
+        let bad = verifier.find_bad(shares, rng);
+        let liars: Vec<MemberId> = bad
+            .into_iter()
+            .filter_map(|index| self.session.participants().get(index.position()))
+            .map(|participant| participant.id)
+            .collect();
+        if liars.is_empty() { Failed::Missing } else { Failed::Wrong(liars) }
+    }
+}
+
+/// The sum is being computed.
+pub(super) struct Summing {
+    session: Arc<Session>,
+    certificate: Certificate,
+}
+
+impl Summing {
+    pub(super) fn summed(self, seat: &Seat, root: Digest, out: &mut Outputs) -> Result<Publish, AbortReason> {
+        let aggregate = seat.sign(Aggregate {
+            session: self.session.id(),
+            survivors: self.certificate.survivors.digest(),
+            root,
+        })?;
+        let published = Published { aggregate, certificate: self.certificate };
+        Ok(Publish::begin(seat, self.session, published, out))
+    }
+}

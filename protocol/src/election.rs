@@ -1,0 +1,46 @@
+//! Who aggregates: an order that every node computes alone (PROTOCOL section 7).
+//!
+//! The eligible members take their first turns in a pseudo-random permutation, one permutation for each
+//! cycle of as many rounds as there are eligible members. It depends on the members' ids, the epoch and
+//! the cycle, so no message is needed to agree on it, nobody can grind it, and each member is first
+//! exactly once a cycle. It is public, which is harmless: privacy never depends on who aggregates.
+
+use chacha20::{
+    ChaCha20Rng,
+    rand_core::{Rng as _, SeedableRng as _},
+};
+
+use crate::{hash::digest, ids::MemberId, manifest::Manifest};
+
+/// The aggregators of a round in the order in which they stand in for each other: slot 0 first.
+#[must_use]
+pub fn order(manifest: &Manifest, round: u64) -> Vec<MemberId> {
+    let mut eligible: Vec<MemberId> =
+        manifest.members().iter().filter(|member| member.may_aggregate).map(|member| member.id).collect();
+    let turns = eligible.len().max(1) as u64;
+    let (cycle, turn) = (round / turns, round % turns);
+    shuffle(&mut eligible, manifest.epoch(), cycle);
+    eligible.rotate_left(turn as usize);
+    eligible
+}
+
+/// Fisher–Yates over the ids in ascending order.
+fn shuffle(ids: &mut [MemberId], epoch: u64, cycle: u64) {
+    let listed: Vec<u8> = ids.iter().flat_map(|id| id.0).collect();
+    let seed = digest("aggregator order", &[&epoch.to_le_bytes(), &cycle.to_le_bytes(), &listed]);
+    let mut rng = ChaCha20Rng::from_seed(seed);
+    for last in (1..ids.len()).rev() {
+        ids.swap(last, below(&mut rng, last as u64 + 1) as usize);
+    }
+}
+
+/// Uniform below `bound` by rejection.
+fn below(rng: &mut ChaCha20Rng, bound: u64) -> u64 {
+    let limit = u64::MAX - u64::MAX % bound;
+    loop {
+        let draw = rng.next_u64();
+        if draw < limit {
+            return draw % bound;
+        }
+    }
+}

@@ -1,0 +1,55 @@
+//! Whose fault it was: a message that a check refused, with the peer that sent it.
+
+use crate::{ids::MemberId, phase::Phase};
+
+/// A peer did something that the protocol does not allow. The message had no effect.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{who} in {phase}: {kind}")]
+pub struct PeerFault {
+    /// Who sent it, or signed it.
+    pub who: MemberId,
+    /// The phase in which it arrived.
+    pub phase: Phase,
+    /// What was wrong.
+    pub kind: FaultKind,
+}
+
+/// What was wrong with a message.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[allow(missing_docs)]
+pub enum FaultKind {
+    #[error("the signature does not verify")]
+    Signature,
+    #[error("signed by {signer}, but sent where only {expected} may speak")]
+    Author { signer: MemberId, expected: MemberId },
+    #[error("it is for another session or contract")]
+    Session,
+    #[error("this message does not belong in this phase")]
+    Unexpected,
+    #[error("a second, different statement where only one is allowed")]
+    Equivocation,
+    #[error("the list is not in strictly ascending order")]
+    Order,
+    #[error("{0} is not a member or not on the roster")]
+    Stranger(MemberId),
+    #[error("it has {found} entries, at least {needed} are needed")]
+    TooFew { found: usize, needed: usize },
+    #[error("my own entry was changed")]
+    Altered,
+    #[error("a key is unusable, or was seen before")]
+    Key,
+    #[error("the sealed shares do not open")]
+    Seal,
+    #[error("the shares do not match the commitments")]
+    Share,
+    #[error("the commitments do not match the advertised keys, the threshold or their digest")]
+    Commitments,
+    #[error("I hold shares of {found} of its dealers, {needed} are needed")]
+    Unconfirmed { found: usize, needed: usize },
+    #[error("the vector does not match the signed root")]
+    Root,
+    #[error("{valid} valid votes, {needed} are needed")]
+    Votes { valid: usize, needed: usize },
+    #[error("it reveals the wrong kind of share, or of somebody outside of the mask set")]
+    RevealKind,
+}

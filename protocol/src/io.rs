@@ -1,0 +1,112 @@
+//! The whole contract with the outside: what goes into a state machine and what comes out.
+//!
+//! Nothing hidden comes in: time and randomness are arguments. Effects are values: the driver carries
+//! them out in the order in which they are given, and a [`Output::Journal`] is on disk before anything
+//! after it leaves the process.
+
+use core::time::Duration;
+use std::sync::Arc;
+
+use crate::{
+    fault::PeerFault,
+    hash::Digest,
+    ids::{MemberId, SessionId},
+    masking::MaskPlan,
+    messages::{
+        Message,
+        consistency_check::SurvivorSet,
+    },
+    phase::Phase,
+    report::Outcome,
+};
+
+/// Time since some fixed moment of the caller's choosing. It serves liveness only; no rule of safety reads it.
+pub type Now = Duration;
+
+/// What happens to a state machine.
+pub enum Input {
+    /// A control message from an authenticated peer.
+    Message(MemberId, Box<Message>),
+    /// The last connection to a peer is gone.
+    Lost(MemberId),
+    /// A peer is connected (again).
+    Connected(MemberId),
+    /// A deadline may have passed.
+    Tick,
+    /// A piece of bulk work is done.
+    Done(Work),
+}
+
+/// Bulk work that is done beside the state machines.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Work {
+    /// Member: the masked vector is with the aggregator, and has this root.
+    Uploaded(Digest),
+    /// Member: the sum with the announced root is verified and stored.
+    Stored,
+    /// Aggregator: a member's whole vector is here, and has this root.
+    Received(MemberId, Digest),
+    /// Aggregator: the sum is computed and stored, and has this root.
+    Summed(Digest),
+    /// The work could not be done, for this reason.
+    Failed(String),
+}
+
+/// What a state machine wants done.
+pub enum Output {
+    /// A phase begins on this node.
+    Phase(Phase),
+    /// To be on disk before anything that follows leaves the process.
+    Journal(JournalEntry),
+    /// A control message to one peer, itself included.
+    Send(MemberId, Box<Message>),
+    /// Member: mask the input and upload it to the aggregator.
+    Upload(Arc<MaskPlan>),
+    /// Member: fetch the sum with this root from the aggregator, or from anyone who has it.
+    Fetch(Digest),
+    /// Aggregator: receive the vectors of these members.
+    Receive(SessionId, Vec<MemberId>),
+    /// Aggregator: add the vectors of these survivors and lift the masks.
+    Unmask(SurvivorSet, Box<MaskPlan>),
+    /// A peer did something that it may not do.
+    Fault(PeerFault),
+    /// The attempt is over for this node.
+    Finished(Outcome),
+}
+
+/// What a node must still know after a restart, so that it cannot break a rule by forgetting.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub enum JournalEntry {
+    /// It advertised keys in this slot.
+    Joined {
+        /// The round.
+        round: u64,
+        /// The attempt.
+        attempt: u32,
+        /// The slot.
+        slot: u32,
+    },
+    /// It accepted this roster.
+    RosterAccepted {
+        /// The round.
+        round: u64,
+        /// The attempt.
+        attempt: u32,
+        /// The session, which names the roster.
+        session: SessionId,
+        /// All keys on it, never to be accepted again.
+        keys: Vec<[u8; 32]>,
+    },
+    /// It began to upload a vector in this session.
+    UploadStarted(SessionId),
+    /// It signed this root.
+    InputSent(SessionId, Digest),
+    /// It proposed this set in this slot.
+    Proposed(SessionId, u32, Digest),
+    /// It voted for this set in this slot.
+    Voted(SessionId, u32, Digest),
+    /// It revealed shares for this set.
+    Revealed(SessionId, Digest),
+    /// It stored and acknowledged a sum with this root.
+    Acknowledged(SessionId, Digest),
+}

@@ -1,0 +1,114 @@
+//! `advertise-keys`: fresh keys out, the roster back.
+//!
+//! The roster is checked by [`Session::new`]; this file adds what only the member itself can see:
+//! 1. my own advertisement is on it, to the letter.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use rand_core::CryptoRng;
+
+use crate::{
+    fault::FaultKind,
+    ids::MemberId,
+    io::{JournalEntry, Output},
+    messages::{
+        Message,
+        advertise_keys::{Advertisement, Roster},
+        share_keys::SealedShares,
+    },
+    phase::Phase,
+    report::AbortReason,
+    roster::Session,
+    seat::{Outputs, Seat, send},
+    sharing::{MaskKey, SelfMaskSecret},
+    signing::Signed,
+};
+
+use super::{sealing::SealingKey, share_keys::ShareKeys};
+
+/// Both secrets of a session; they erase themselves on drop.
+pub(super) struct Secrets {
+    pub(super) mask_key: MaskKey,
+    pub(super) self_mask: SelfMaskSecret,
+}
+
+pub(super) struct AdvertiseKeys {
+    secrets: Secrets,
+    sealing: SealingKey,
+    advertisement: Signed<Advertisement>,
+    /// Shares from those who got the roster first; one for each member at most.
+    early: BTreeMap<MemberId, SealedShares>,
+}
+
+impl AdvertiseKeys {
+    pub(super) fn begin(
+        seat: &Seat,
+        rng: &mut impl CryptoRng,
+        out: &mut Outputs,
+    ) -> Result<Self, AbortReason> {
+        let secrets =
+            Secrets { mask_key: MaskKey::generate(rng), self_mask: SelfMaskSecret::generate(rng) };
+        let sealing = SealingKey::generate(rng);
+        let advertisement = seat.sign(Advertisement {
+            contract: *seat.terms.digest(),
+            mask_key: secrets.mask_key.public(),
+            self_mask: secrets.self_mask.public_point(),
+            sealing_key: sealing.public(),
+        })?;
+        let contract = seat.terms.contract();
+        out.push(Output::Phase(Phase::AdvertiseKeys));
+        out.push(Output::Journal(JournalEntry::Joined {
+            round: contract.round,
+            attempt: contract.attempt,
+            slot: contract.slot,
+        }));
+        send(out, seat.terms.aggregator(), Message::Advertise(Box::new(advertisement.clone())));
+        Ok(Self { secrets, sealing, advertisement, early: BTreeMap::new() })
+    }
+
+    pub(super) fn early_shares(
+        &mut self,
+        seat: &Seat,
+        from: MemberId,
+        shares: SealedShares,
+    ) -> Result<(), FaultKind> {
+        if shares.dealer != from {
+            return Err(FaultKind::Author { signer: shares.dealer, expected: from });
+        }
+        if !seat.terms.manifest().contains(&from) {
+            return Err(FaultKind::Stranger(from));
+        }
+        self.early.entry(from).or_insert(shares);
+        Ok(())
+    }
+
+    pub(super) fn check(&self, seat: &Seat, roster: &Signed<Roster>) -> Result<Session, FaultKind> {
+        let session = Session::new(seat.terms.clone(), roster, &seat.seen)?;
+        let mine = session.position(&seat.me).and_then(|at| roster.body.advertisements.get(at));
+        if mine == Some(&self.advertisement) { Ok(session) } else { Err(FaultKind::Altered) }
+    }
+
+    pub(super) fn roster_accepted(
+        self,
+        seat: &Seat,
+        session: Session,
+        roster: &Signed<Roster>,
+        rng: &mut impl CryptoRng,
+        out: &mut Outputs,
+    ) -> Result<ShareKeys, AbortReason> {
+        let contract = seat.terms.contract();
+        out.push(Output::Phase(Phase::ShareKeys));
+        out.push(Output::Journal(JournalEntry::RosterAccepted {
+            round: contract.round,
+            attempt: contract.attempt,
+            session: session.id(),
+            keys: session.keys().collect(),
+        }));
+        let mut next =
+            ShareKeys::begin(seat, Arc::new(session), roster.digest(), self.secrets, self.sealing, rng, out)?;
+        for (dealer, shares) in self.early {
+            next.early(seat, dealer, &shares, out)?;
+        }
+        Ok(next)
+    }
+}

@@ -1,0 +1,73 @@
+//! What members and aggregators say to each other, a file for each phase.
+//!
+//! Everything here is public in the sense of the protocol: shares travel only inside
+//! [`share_keys::SealedShares`]. Decoding a message proves nothing; each receiver checks it in the file
+//! of the same name under `member/` or `aggregator/`.
+
+pub mod advertise_keys;
+pub mod consistency_check;
+pub mod masked_input;
+pub mod publish;
+pub mod share_keys;
+pub mod unmasking;
+
+use serde::{Deserialize, Serialize};
+
+use crate::{contract::Contract, report::AbortReason, hash::Digest, phase::Phase, signing::{Signed, Statement}};
+
+use advertise_keys::{Advertisement, Decline, Roster};
+use consistency_check::{Certificate, Proposal, Vote};
+use masked_input::MaskedInput;
+use publish::{Acknowledgement, Published};
+use share_keys::{MaskSet, Receipt, DealtCommitments, SealedShares};
+use unmasking::Reveal;
+
+/// Any control message of an attempt.
+#[derive(Clone, Serialize, Deserialize)]
+pub enum Message {
+    /// Aggregator → all: what the round will do.
+    Contract(Box<Signed<Contract>>),
+    /// Member → aggregator: fresh keys.
+    Advertise(Box<Signed<Advertisement>>),
+    /// Member → aggregator: stays out, and why.
+    Decline(Box<Signed<Decline>>),
+    /// Aggregator → all on it: the roster.
+    Roster(Box<Signed<Roster>>),
+    /// Member → neighbour: one share of each secret.
+    Shares(Box<SealedShares>),
+    /// Member → aggregator: whose shares it holds, and its own commitments.
+    Receipt(Box<Signed<Receipt>>, Box<DealtCommitments>),
+    /// Aggregator → all on the roster: whose masks enter.
+    MaskSet(Box<Signed<MaskSet>>),
+    /// Member → aggregator: root of the vector that it uploaded.
+    MaskedInput(Box<Signed<MaskedInput>>),
+    /// Aggregator → mask set: the survivors.
+    Proposal(Box<Signed<Proposal>>),
+    /// Member → aggregator: consent to one survivor set.
+    Vote(Box<Signed<Vote>>),
+    /// Aggregator → mask set: enough votes.
+    Certificate(Box<Certificate>),
+    /// Member → aggregator: the shares that unmask the sum.
+    Reveal(Box<Signed<Reveal>>),
+    /// Aggregator → everybody: the result.
+    Published(Box<Published>),
+    /// Member → aggregator: the result is stored.
+    Acknowledge(Box<Signed<Acknowledgement>>),
+    /// Aggregator → all on the attempt: it ends without a result. A hint: nothing follows from it but not to wait.
+    Abort(Box<Signed<Abort>>),
+}
+
+/// An attempt ends without a result.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Abort {
+    /// Digest of the attempt's contract.
+    pub contract: Digest,
+    /// The phase in which it ended.
+    pub phase: Phase,
+    /// Why.
+    pub reason: AbortReason,
+}
+
+impl Statement for Abort {
+    const CONTEXT: &'static str = "abort";
+}

@@ -1,0 +1,86 @@
+//! `consistency-check`: the proposed survivors, votes, and the certificate that enough votes are.
+
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    hash::{Digest, digest},
+    ids::{MemberId, SessionId},
+    signing::{Signature, Signed, Statement},
+};
+
+use super::masked_input::MaskedInput;
+
+/// The aggregator proposes the survivors, with the signed roots of all their vectors.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Proposal {
+    /// The session.
+    pub session: SessionId,
+    /// The slot whose aggregator proposes.
+    pub slot: u32,
+    /// Statements of the survivors, in ascending order of their signers.
+    pub survivors: Vec<Signed<MaskedInput>>,
+}
+
+impl Statement for Proposal {
+    const CONTEXT: &'static str = "proposal";
+}
+
+/// The survivors (U3) with the roots of their vectors, in ascending order.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SurvivorSet(pub Vec<(MemberId, Digest)>);
+
+impl SurvivorSet {
+    /// What votes name.
+    #[must_use]
+    pub fn digest(&self) -> Digest {
+        let parts: Vec<&[u8]> =
+            self.0.iter().flat_map(|(id, root)| [id.0.as_slice(), root.as_slice()]).collect();
+        digest("survivors", &parts)
+    }
+
+    /// Whether a member is among the survivors.
+    #[must_use]
+    pub fn contains(&self, id: &MemberId) -> bool {
+        self.root_of(id).is_some()
+    }
+
+    /// Root of a survivor's vector.
+    #[must_use]
+    pub fn root_of(&self, id: &MemberId) -> Option<&Digest> {
+        let at = self.0.binary_search_by_key(id, |(survivor, _)| *survivor).ok()?;
+        self.0.get(at).map(|(_, root)| root)
+    }
+
+    /// The survivors' ids in ascending order.
+    pub fn ids(&self) -> impl Iterator<Item = MemberId> + '_ {
+        self.0.iter().map(|(id, _)| *id)
+    }
+}
+
+/// A member's vote in one slot of a session, for one survivor set.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Vote {
+    /// The session.
+    pub session: SessionId,
+    /// The slot.
+    pub slot: u32,
+    /// Digest of the [`SurvivorSet`].
+    pub survivors: Digest,
+}
+
+impl Statement for Vote {
+    const CONTEXT: &'static str = "vote";
+}
+
+/// Votes of a threshold of members, in one slot, for one survivor set.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Certificate {
+    /// The session.
+    pub session: SessionId,
+    /// The slot in which all votes were cast.
+    pub slot: u32,
+    /// The certified set.
+    pub survivors: SurvivorSet,
+    /// Who voted, in ascending order.
+    pub votes: Vec<(MemberId, Signature)>,
+}

@@ -1,0 +1,48 @@
+//! `publish`: the result with its certificate, and the receipts for it.
+
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    hash::Digest,
+    ids::SessionId,
+    signing::{Signed, Statement},
+};
+
+use super::consistency_check::Certificate;
+
+/// The aggregator's statement of the sum.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Aggregate {
+    /// The session.
+    pub session: SessionId,
+    /// Digest of the certified survivor set.
+    pub survivors: Digest,
+    /// Root of the sum: ring elements packed like a masked vector.
+    pub root: Digest,
+}
+
+impl Statement for Aggregate {
+    const CONTEXT: &'static str = "aggregate";
+}
+
+/// The result as it is announced; the vector itself is fetched by its root.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Published {
+    /// What the sum is.
+    pub aggregate: Signed<Aggregate>,
+    /// That the survivors were agreed on.
+    pub certificate: Certificate,
+}
+
+/// A member has verified and stored the result.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Acknowledgement {
+    /// The session.
+    pub session: SessionId,
+    /// Root of the stored sum.
+    pub root: Digest,
+}
+
+impl Statement for Acknowledgement {
+    const CONTEXT: &'static str = "acknowledgement";
+}

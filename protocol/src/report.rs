@@ -1,0 +1,86 @@
+//! How an attempt ends: the closed lists that logs, metrics and reports share.
+
+use serde::{Deserialize, Serialize};
+
+use crate::{messages::consistency_check::SurvivorSet, messages::publish::Published, phase::Phase};
+
+/// Why an attempt ended without a result.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
+#[serde(rename_all = "kebab-case")]
+pub enum AbortReason {
+    /// Fewer members than the phase needs are left.
+    #[error("{found} members are left in {phase}, {needed} are needed")]
+    TooFewMembers {
+        /// The phase.
+        phase: Phase,
+        /// Members left.
+        found: u32,
+        /// Members needed.
+        needed: u32,
+    },
+    /// The aggregator is gone.
+    #[error("the aggregator was lost in {phase}")]
+    AggregatorLost {
+        /// The phase of the member that noticed.
+        phase: Phase,
+    },
+    /// What the aggregator said cannot be acted on.
+    #[error("the aggregator's statement in {phase} is inconsistent: {detail}")]
+    Inconsistent {
+        /// The phase.
+        phase: Phase,
+        /// What is wrong with it.
+        detail: String,
+    },
+    /// This node could not do its part.
+    #[error("this node failed in {phase}: {detail}")]
+    Local {
+        /// The phase.
+        phase: Phase,
+        /// What went wrong.
+        detail: String,
+    },
+}
+
+impl AbortReason {
+    /// The plain word that reports use.
+    #[must_use]
+    pub const fn word(&self) -> &'static str {
+        match self {
+            Self::TooFewMembers { .. } => "too-few-members",
+            Self::AggregatorLost { .. } => "aggregator-lost",
+            Self::Inconsistent { .. } => "inconsistent",
+            Self::Local { .. } => "local-failure",
+        }
+    }
+}
+
+/// How an attempt ended for one node.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// The result is published, verified and stored.
+    Completed {
+        /// The result with its certificate.
+        published: Box<Published>,
+        /// Threshold of the session, for those who check the certificate later.
+        threshold: usize,
+    },
+    /// The attempt goes on without this member; its input is not in the sum.
+    LeftOut {
+        /// The phase in which it was left out.
+        phase: Phase,
+    },
+    /// No result.
+    Aborted(AbortReason),
+}
+
+impl Outcome {
+    /// The certified survivors, where there are any.
+    #[must_use]
+    pub fn survivors(&self) -> Option<&SurvivorSet> {
+        match self {
+            Self::Completed { published, .. } => Some(&published.certificate.survivors),
+            Self::LeftOut { .. } | Self::Aborted(_) => None,
+        }
+    }
+}

@@ -1,0 +1,234 @@
+//! The roster of an attempt, checked: participants, their keys, the session they make, and its threshold.
+
+use std::{
+    collections::{BTreeSet, VecDeque},
+    sync::Arc,
+};
+
+use crate::{
+    contract::Terms,
+    fault::FaultKind,
+    graph::Neighbourhood,
+    hash::digest,
+    ids::{MemberId, SessionId},
+    messages::advertise_keys::{Advertisement, Roster},
+    sharing::{PublicMaskKey, PublicPoint, ShareIndex, Threshold},
+    signing::{self, Signed},
+};
+
+/// How many keys of earlier sessions are remembered.
+const SEEN_KEYS: usize = 1 << 17;
+
+/// Keys of earlier sessions, which no later roster may bring back. The oldest are forgotten first.
+#[derive(Clone, Default)]
+pub struct SeenKeys {
+    keys: BTreeSet<[u8; 32]>,
+    order: VecDeque<[u8; 32]>,
+}
+
+impl SeenKeys {
+    /// Remembers keys.
+    pub fn extend(&mut self, keys: impl IntoIterator<Item = [u8; 32]>) {
+        for key in keys {
+            if self.keys.insert(key) {
+                self.order.push_back(key);
+            }
+            if self.order.len() > SEEN_KEYS
+                && let Some(oldest) = self.order.pop_front()
+            {
+                self.keys.remove(&oldest);
+            }
+        }
+    }
+
+    /// Whether a key was seen before.
+    #[must_use]
+    pub fn contains(&self, key: &[u8; 32]) -> bool {
+        self.keys.contains(key)
+    }
+}
+
+/// Who is on the roster of an attempt.
+#[derive(Clone, Debug)]
+pub struct Participant {
+    /// The member.
+    pub id: MemberId,
+    /// Its public mask key.
+    pub mask_key: PublicMaskKey,
+    /// C₀ of its self-mask secret.
+    pub self_mask: PublicPoint,
+    /// Shares for it are sealed to this key.
+    pub sealing_key: [u8; 32],
+}
+
+/// One attempt with its roster fixed: what [`crate::ids::SessionId`] names.
+#[derive(Clone, Debug)]
+pub struct Session {
+    id: SessionId,
+    terms: Arc<Terms>,
+    participants: Vec<Participant>,
+    threshold: Threshold,
+    min_survivors: usize,
+}
+
+impl Session {
+    /// Checks a roster as every participant does:
+    ///
+    /// 1. it is signed by the slot's aggregator, for this contract;
+    /// 2. it lists members of the manifest only, each once, in ascending order;
+    /// 3. every advertisement is signed by its member, for this contract;
+    /// 4. all keys are usable, different from each other, and none was seen before;
+    /// 5. there are enough participants.
+    ///
+    /// # Errors
+    /// [`FaultKind`] says which check failed; the aggregator is to blame.
+    pub fn new(terms: Arc<Terms>, roster: &Signed<Roster>, seen: &SeenKeys) -> Result<Self, FaultKind> {
+        let aggregator = terms.aggregator();
+        if roster.signer != aggregator {
+            return Err(FaultKind::Author { signer: roster.signer, expected: aggregator });
+        }
+        let Roster { contract, advertisements } = &roster.body;
+        if contract != terms.digest() {
+            return Err(FaultKind::Session);
+        }
+        let needed = terms.manifest().min_participants();
+        if advertisements.len() < needed {
+            return Err(FaultKind::TooFew { found: advertisements.len(), needed });
+        }
+        if !ascending(advertisements.iter().map(|advertisement| advertisement.signer)) {
+            return Err(FaultKind::Order);
+        }
+        roster.verify().map_err(|_| FaultKind::Signature)?;
+
+        let mut keys = BTreeSet::new();
+        for advertisement in advertisements {
+            check_advertisement(&terms, advertisement, seen)?;
+            if !keys_of(&advertisement.body).into_iter().all(|key| keys.insert(key)) {
+                return Err(FaultKind::Key);
+            }
+        }
+        let n = advertisements.len();
+        let too_few = FaultKind::TooFew { found: n, needed };
+        let threshold = terms.manifest().threshold(n).ok_or(too_few.clone())?;
+        let min_survivors = terms.manifest().min_survivors(n).ok_or(too_few)?;
+        let roster_digest = signing::body_digest(&roster.body).map_err(|_| FaultKind::Session)?;
+        let attempt = terms.contract().attempt.to_le_bytes();
+        let id = SessionId(digest("session", &[terms.digest(), &attempt, &roster_digest]));
+        let participants = advertisements
+            .iter()
+            .map(|advertisement| Participant {
+                id: advertisement.signer,
+                mask_key: advertisement.body.mask_key,
+                self_mask: advertisement.body.self_mask,
+                sealing_key: advertisement.body.sealing_key,
+            })
+            .collect();
+        Ok(Self { id, terms, participants, threshold, min_survivors })
+    }
+
+    /// The session's name.
+    #[must_use]
+    pub fn id(&self) -> SessionId {
+        self.id
+    }
+
+    /// The terms of the attempt.
+    #[must_use]
+    pub fn terms(&self) -> &Arc<Terms> {
+        &self.terms
+    }
+
+    /// The participants in ascending order of their ids.
+    #[must_use]
+    pub fn participants(&self) -> &[Participant] {
+        &self.participants
+    }
+
+    /// A participant by its id.
+    #[must_use]
+    pub fn participant(&self, id: &MemberId) -> Option<&Participant> {
+        self.participants.get(self.position(id)?)
+    }
+
+    /// A participant's place on the roster.
+    #[must_use]
+    pub fn position(&self, id: &MemberId) -> Option<usize> {
+        self.participants.binary_search_by_key(id, |participant| participant.id).ok()
+    }
+
+    /// The point at which a participant's shares are evaluated.
+    #[must_use]
+    pub fn share_index(&self, id: &MemberId) -> Option<ShareIndex> {
+        ShareIndex::from_position(self.position(id)?).ok()
+    }
+
+    /// The threshold for shares and certificates.
+    #[must_use]
+    pub fn threshold(&self) -> Threshold {
+        self.threshold
+    }
+
+    /// Fewest inputs in the sum.
+    #[must_use]
+    pub fn min_survivors(&self) -> usize {
+        self.min_survivors
+    }
+
+    /// Who masks with whom.
+    #[must_use]
+    pub fn graph(&self) -> Neighbourhood {
+        self.terms.graph(self.participants.len())
+    }
+
+    /// All public keys on the roster.
+    pub fn keys(&self) -> impl Iterator<Item = [u8; 32]> + '_ {
+        self.participants
+            .iter()
+            .flat_map(|p| [p.mask_key.to_bytes(), p.self_mask.to_bytes(), p.sealing_key])
+    }
+}
+
+/// Checks one advertisement as member and aggregator do.
+///
+/// # Errors
+/// [`FaultKind`] says which check failed.
+pub fn check_advertisement(
+    terms: &Terms,
+    advertisement: &Signed<Advertisement>,
+    seen: &SeenKeys,
+) -> Result<(), FaultKind> {
+    if !terms.manifest().contains(&advertisement.signer) {
+        return Err(FaultKind::Stranger(advertisement.signer));
+    }
+    if advertisement.body.contract != *terms.digest() {
+        return Err(FaultKind::Session);
+    }
+    advertisement.verify().map_err(|_| FaultKind::Signature)?;
+    // mask key and self mask were checked when they were decoded
+    let seals = contributes(&advertisement.body.sealing_key);
+    if !seals || keys_of(&advertisement.body).iter().any(|key| seen.contains(key)) {
+        return Err(FaultKind::Key);
+    }
+    Ok(())
+}
+
+/// Whether ids are in strictly ascending order, which also means: each once.
+pub(crate) fn ascending(ids: impl IntoIterator<Item = MemberId>) -> bool {
+    let mut last = None;
+    ids.into_iter().all(|id| {
+        let rises = last.is_none_or(|last| last < id);
+        last = Some(id);
+        rises
+    })
+}
+
+/// Whether an X25519 public key can lead to a secret at all (RFC 7748 section 6.1): keys of small order
+/// lead to zero under every scalar.
+fn contributes(key: &[u8; 32]) -> bool {
+    let probe = x25519_dalek::StaticSecret::from([1u8; 32]);
+    probe.diffie_hellman(&x25519_dalek::PublicKey::from(*key)).was_contributory()
+}
+
+pub(crate) fn keys_of(advertisement: &Advertisement) -> [[u8; 32]; 3] {
+    [advertisement.mask_key.to_bytes(), advertisement.self_mask.to_bytes(), advertisement.sealing_key]
+}
