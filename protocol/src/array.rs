@@ -19,6 +19,37 @@ pub enum Dtype {
     U64,
 }
 
+impl Dtype {
+    /// Whether it is one of the floats.
+    #[must_use]
+    pub fn is_float(self) -> bool {
+        matches!(self, Self::F32 | Self::F64)
+    }
+
+    /// Whether it has a sign: the floats and the signed integers.
+    #[must_use]
+    pub fn is_signed(self) -> bool {
+        !matches!(self, Self::U8 | Self::U16 | Self::U32 | Self::U64)
+    }
+
+    /// Name as users write it: `f32`, `u64`.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::F32 => "f32",
+            Self::F64 => "f64",
+            Self::I8 => "i8",
+            Self::I16 => "i16",
+            Self::I32 => "i32",
+            Self::I64 => "i64",
+            Self::U8 => "u8",
+            Self::U16 => "u16",
+            Self::U32 => "u32",
+            Self::U64 => "u64",
+        }
+    }
+}
+
 /// The values of an [`Array`], in C order.
 #[derive(Clone, PartialEq)]
 #[allow(missing_docs)]
@@ -70,28 +101,30 @@ impl Array {
     }
 }
 
-macro_rules! for_each_dtype {
-    ($values:expr, $v:ident => $body:expr) => {
+/// One expression for float values, one for integer values, whatever the width.
+macro_rules! by_kind {
+    ($values:expr, floats($f:ident) => $float:expr, integers($i:ident) => $integer:expr) => {
         match $values {
-            Values::F32($v) => $body,
-            Values::F64($v) => $body,
-            Values::I8($v) => $body,
-            Values::I16($v) => $body,
-            Values::I32($v) => $body,
-            Values::I64($v) => $body,
-            Values::U8($v) => $body,
-            Values::U16($v) => $body,
-            Values::U32($v) => $body,
-            Values::U64($v) => $body,
+            $crate::array::Values::F32($f) => $float,
+            $crate::array::Values::F64($f) => $float,
+            $crate::array::Values::I8($i) => $integer,
+            $crate::array::Values::I16($i) => $integer,
+            $crate::array::Values::I32($i) => $integer,
+            $crate::array::Values::I64($i) => $integer,
+            $crate::array::Values::U8($i) => $integer,
+            $crate::array::Values::U16($i) => $integer,
+            $crate::array::Values::U32($i) => $integer,
+            $crate::array::Values::U64($i) => $integer,
         }
     };
 }
+pub(crate) use by_kind;
 
 impl Values {
     /// Number of elements.
     #[must_use]
     pub fn len(&self) -> usize {
-        for_each_dtype!(self, v => v.len())
+        by_kind!(self, floats(v) => v.len(), integers(v) => v.len())
     }
 
     /// Whether there are no elements.

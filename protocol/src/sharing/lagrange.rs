@@ -1,0 +1,107 @@
+//! Reconstruction: Lagrange coefficients at zero once for a set of members, then one sum for each secret.
+
+use curve25519_dalek::Scalar;
+use zeroize::{Zeroize, ZeroizeOnDrop};
+
+use super::{RecoveredMaskKey, SelfMaskSecret, Share, ShareIndex, SharingError, Verifier};
+
+/// Coefficients at zero for the polynomial through the shares of a set of members. They depend on the
+/// set alone, so one computation serves all secrets that the same members reveal.
+pub struct Lagrange {
+    coefficients: Vec<Scalar>,
+}
+
+impl Lagrange {
+    /// The coefficients λᵢ = Πⱼ≠ᵢ xⱼ / (xⱼ − xᵢ) for these indices. As many as the threshold are enough.
+    ///
+    /// # Errors
+    /// [`SharingError::Indices`] where there are none or one repeats.
+    pub fn new(indices: &[ShareIndex]) -> Result<Self, SharingError> {
+        let mut sorted = indices.to_vec();
+        sorted.sort_unstable();
+        if sorted.is_empty() || sorted.windows(2).any(|pair| pair[0] == pair[1]) {
+            return Err(SharingError::Indices);
+        }
+        let points: Vec<_> = indices.iter().map(|index| Scalar::from(index.get())).collect();
+        let all: Scalar = points.iter().product();
+        // λᵢ = Πxⱼ / (xᵢ · Πⱼ≠ᵢ (xⱼ − xᵢ)): one product for all numerators, one inversion for all denominators
+        let mut coefficients: Vec<_> = points
+            .iter()
+            .map(|own| {
+                points
+                    .iter()
+                    .filter(|other| *other != own)
+                    .fold(*own, |product, other| product * (other - own))
+            })
+            .collect();
+        Scalar::invert_batch_alloc(&mut coefficients);
+        for coefficient in &mut coefficients {
+            *coefficient *= all;
+        }
+        Ok(Self { coefficients })
+    }
+
+    /// Interpolates one secret from the shares of these members, in the order of the indices.
+    ///
+    /// # Errors
+    /// [`SharingError::ShareCount`]. Too few shares or bad ones show only in [`UncheckedSecret::check`].
+    pub fn combine(&self, shares: &[&Share]) -> Result<UncheckedSecret, SharingError> {
+        if shares.len() != self.coefficients.len() {
+            return Err(SharingError::ShareCount { found: shares.len(), expected: self.coefficients.len() });
+        }
+        let mut sum = UncheckedSecret(Scalar::ZERO);
+        for (coefficient, share) in self.coefficients.iter().zip(shares) {
+            sum.0 += coefficient * share.0;
+        }
+        Ok(sum)
+    }
+}
+
+/// What shares interpolate to, which need not be the secret. Good for nothing until it is checked.
+pub struct UncheckedSecret(Scalar);
+
+impl UncheckedSecret {
+    /// Compares with the commitment C₀ of the dealer.
+    ///
+    /// A success also clears every share that went into it: checking shares one by one is needed only
+    /// to name who sent a bad one ([`Verifier::find_bad`]).
+    ///
+    /// # Errors
+    /// [`SharingError::WrongSecret`].
+    pub fn check(self, dealer: &Verifier) -> Result<RecoveredSecret, SharingError> {
+        if dealer.commits_to(&self.0) { Ok(RecoveredSecret(self.0)) } else { Err(SharingError::WrongSecret) }
+    }
+}
+
+impl Drop for UncheckedSecret {
+    fn drop(&mut self) {
+        self.0.zeroize();
+    }
+}
+
+impl ZeroizeOnDrop for UncheckedSecret {}
+
+/// The secret that a dealer committed to, rebuilt from shares.
+pub struct RecoveredSecret(Scalar);
+
+impl RecoveredSecret {
+    /// The secret as the mask key of its dealer.
+    #[must_use]
+    pub fn into_mask_key(self) -> RecoveredMaskKey {
+        RecoveredMaskKey::new(&self.0)
+    }
+
+    /// The secret as the self mask of its dealer.
+    #[must_use]
+    pub fn into_self_mask(self) -> SelfMaskSecret {
+        SelfMaskSecret(self.0)
+    }
+}
+
+impl Drop for RecoveredSecret {
+    fn drop(&mut self) {
+        self.0.zeroize();
+    }
+}
+
+impl ZeroizeOnDrop for RecoveredSecret {}
