@@ -146,7 +146,9 @@ impl Aggregator {
             (State::AdvertiseKeys(phase), Message::Advertise(advertisement)) => {
                 phase.advertisement(&self.seat, from, *advertisement)
             }
-            (State::AdvertiseKeys(phase), Message::Decline(decline)) => phase.decline(&self.seat, from, &decline),
+            (State::AdvertiseKeys(phase), Message::Decline(decline)) => {
+                phase.decline(&self.seat, from, &decline)
+            }
             (State::ShareKeys(phase), Message::Receipt(receipt, commitments)) => {
                 phase.receipt(from, *receipt, &commitments)
             }
@@ -219,7 +221,9 @@ impl Aggregator {
                 State::ConsistencyCheck(p) => {
                     wrap(p.advance(seat, late, out), State::ConsistencyCheck, State::Unmasking)
                 }
-                State::Unmasking(p) => wrap(p.advance(seat, late, rng, out), State::Unmasking, State::Summing),
+                State::Unmasking(p) => {
+                    wrap(p.advance(seat, late, rng, out), State::Unmasking, State::Summing)
+                }
                 State::Publish(p) => {
                     if self.deadline == Now::MAX {
                         self.deadline = now + seat.terms.deadline(Phase::Publish);

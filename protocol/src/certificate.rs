@@ -114,7 +114,8 @@ pub fn check_certificate(
         slot: certificate.slot,
         survivors: certificate.survivors.digest(),
     };
-    let valid = certificate.votes.iter().filter(|(id, signature)| signing::verify_body(&vote, id, signature)).count();
+    let valid =
+        certificate.votes.iter().filter(|(id, signature)| signing::verify_body(&vote, id, signature)).count();
     let needed = session.threshold().get();
     if valid < needed { Err(FaultKind::Votes { valid, needed }) } else { Ok(()) }
 }

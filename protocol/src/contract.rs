@@ -62,7 +62,9 @@ pub fn spec_for(
         Encoding::Fixed { .. } => {
             Encoding::Fixed { step_log2, clip: clip.unwrap_or(policy_clip), beyond: Beyond::Refuse }
         }
-        Encoding::Integer { bound } => Encoding::Integer { bound: policy_bound.map_or(bound, |set| set.min(bound)) },
+        Encoding::Integer { bound } => {
+            Encoding::Integer { bound: policy_bound.map_or(bound, |set| set.min(bound)) }
+        }
     };
     let leaves =
         leaves.into_iter().map(|(shape, dtype)| Leaf { shape, dtype, encoding: encoding(dtype) }).collect();
@@ -143,10 +145,10 @@ impl Terms {
         slot: u32,
         task: Task,
     ) -> Result<Self, ContractError> {
-        let aggregator = *election::order(&manifest, round)
-            .get(slot as usize)
-            .ok_or(ContractError::Slot(slot))?;
-        if let Some(length) = task.label.as_ref().map(String::len).filter(|&length| length > MAX_LABEL_BYTES) {
+        let aggregator =
+            *election::order(&manifest, round).get(slot as usize).ok_or(ContractError::Slot(slot))?;
+        if let Some(length) = task.label.as_ref().map(String::len).filter(|&length| length > MAX_LABEL_BYTES)
+        {
             return Err(ContractError::Label(length));
         }
         let layout = task.spec.layout(manifest.members().len(), manifest.policy().max_vector)?;

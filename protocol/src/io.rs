@@ -12,10 +12,7 @@ use crate::{
     hash::Digest,
     ids::{MemberId, SessionId},
     masking::MaskPlan,
-    messages::{
-        Message,
-        consistency_check::SurvivorSet,
-    },
+    messages::{Message, consistency_check::SurvivorSet, publish::Published},
     phase::Phase,
     report::Outcome,
 };
@@ -62,8 +59,8 @@ pub enum Output {
     Send(MemberId, Box<Message>),
     /// Member: mask the input and upload it to the aggregator.
     Upload(Arc<MaskPlan>),
-    /// Member: fetch the sum with this root from the aggregator, or from anyone who has it.
-    Fetch(Digest),
+    /// Member: fetch this verified result's sum from the aggregator, or from anyone who has it.
+    Fetch(Box<Published>),
     /// Aggregator: receive the vectors of these members.
     Receive(SessionId, Vec<MemberId>),
     /// Aggregator: add the vectors of these survivors and lift the masks.

@@ -4,6 +4,7 @@
 
 pub mod aggregator;
 pub mod array;
+pub mod bulk;
 pub mod certificate;
 pub mod codec;
 pub mod contract;
@@ -24,3 +25,5 @@ pub mod roster;
 mod seat;
 pub mod sharing;
 pub mod signing;
+#[cfg(feature = "sim")]
+pub mod sim;

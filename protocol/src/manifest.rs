@@ -152,7 +152,9 @@ pub enum ManifestError {
         name: String,
     },
     /// A signature that does not verify, or by nobody on the list.
-    #[error("the signature of {0} does not verify on this manifest: it was edited after signing, or signed by another key")]
+    #[error(
+        "the signature of {0} does not verify on this manifest: it was edited after signing, or signed by another key"
+    )]
     Signature(MemberId),
 }
 
@@ -196,8 +198,8 @@ impl SignedManifest {
                 return Err(ManifestError::Unsigned { id: member.id, name: member.name.clone() });
             }
         }
-        let digest =
-            signing::body_digest(&body).map_err(|_| ManifestError::MemberCount { found: body.members.len() })?;
+        let digest = signing::body_digest(&body)
+            .map_err(|_| ManifestError::MemberCount { found: body.members.len() })?;
         Ok(Manifest { body, digest })
     }
 }
@@ -330,7 +332,8 @@ fn check_policy(body: &ManifestBody) -> Result<(), ManifestError> {
         return refuse("corrupt", &c, format!("1 to {} for {members} members", max_corrupt(members)));
     }
     let floor = quorum(members, c);
-    for (key, set) in [("min_participants", policy.min_participants), ("min_survivors", policy.min_survivors)] {
+    for (key, set) in [("min_participants", policy.min_participants), ("min_survivors", policy.min_survivors)]
+    {
         let least = if key == "min_participants" { floor } else { MIN_MEMBERS };
         if let Some(set) = set
             && !(least..=members).contains(&set.into())

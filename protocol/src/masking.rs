@@ -5,11 +5,13 @@
 //! the sum; self masks and those of members who left are removed with recovered secrets.
 
 mod keystream;
+mod plan;
 mod seeds;
 #[cfg(test)]
 mod tests;
 
 pub use keystream::{MaskError, apply};
+pub use plan::MaskPlan;
 pub use seeds::{MaskSeed, pairwise_mask_seed, self_mask_seed};
 
 use crate::ids::MemberId;

@@ -114,7 +114,9 @@ impl Member {
     pub fn deadline(&self) -> Option<Now> {
         match &self.state {
             State::Closed => None,
-            State::ShareKeys(phase) => Some(phase.report_at.map_or(self.deadline, |at| at.min(self.deadline))),
+            State::ShareKeys(phase) => {
+                Some(phase.report_at.map_or(self.deadline, |at| at.min(self.deadline)))
+            }
             _ => Some(self.deadline),
         }
     }
@@ -312,10 +314,12 @@ fn step(
             let again = seat::repeated(&phase.proposal, &proposal.digest());
             (State::ConsistencyCheck(phase), again.map(Refused::from))
         }
-        (State::AwaitingResult(phase), Message::Published(published)) => match phase.check(seat, &published) {
-            Ok(()) => (State::Fetching(Box::new(phase.published(*published, out))), None),
-            Err(kind) => (State::AwaitingResult(phase), Some(kind.into())),
-        },
+        (State::AwaitingResult(phase), Message::Published(published)) => {
+            match phase.check(seat, &published) {
+                Ok(()) => (State::Fetching(Box::new(phase.published(*published, out))), None),
+                Err(kind) => (State::AwaitingResult(phase), Some(kind.into())),
+            }
+        }
         (state, Message::Shares(_) | Message::Published(_)) => (state, None),
         (state, _) => (state, Some(FaultKind::Unexpected.into())),
     }

@@ -13,13 +13,19 @@ pub mod unmasking;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{contract::Contract, report::AbortReason, hash::Digest, phase::Phase, signing::{Signed, Statement}};
+use crate::{
+    contract::Contract,
+    hash::Digest,
+    phase::Phase,
+    report::AbortReason,
+    signing::{Signed, Statement},
+};
 
 use advertise_keys::{Advertisement, Decline, Roster};
 use consistency_check::{Certificate, Proposal, Vote};
 use masked_input::MaskedInput;
 use publish::{Acknowledgement, Published};
-use share_keys::{MaskSet, Receipt, DealtCommitments, SealedShares};
+use share_keys::{DealtCommitments, MaskSet, Receipt, SealedShares};
 use unmasking::Reveal;
 
 /// Any control message of an attempt.

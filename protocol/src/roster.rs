@@ -182,9 +182,7 @@ impl Session {
 
     /// All public keys on the roster.
     pub fn keys(&self) -> impl Iterator<Item = [u8; 32]> + '_ {
-        self.participants
-            .iter()
-            .flat_map(|p| [p.mask_key.to_bytes(), p.self_mask.to_bytes(), p.sealing_key])
+        self.participants.iter().flat_map(|p| [p.mask_key.to_bytes(), p.self_mask.to_bytes(), p.sealing_key])
     }
 }
 

@@ -11,6 +11,7 @@ use std::{
 };
 
 use crate::{
+    contract::Contract,
     fault::FaultKind,
     ids::MemberId,
     io::Output,
@@ -18,7 +19,6 @@ use crate::{
         Message,
         advertise_keys::{Advertisement, Decline, Roster},
     },
-    contract::Contract,
     phase::Phase,
     report::AbortReason,
     roster::{Session, check_advertisement, keys_of},
@@ -37,10 +37,10 @@ pub(super) struct AdvertiseKeys {
 
 impl AdvertiseKeys {
     pub(super) fn begin(seat: &Seat, out: &mut Outputs) -> Result<Self, AbortReason> {
-        let contract = seat.terms.sign(&seat.identity).map_err(|error| AbortReason::Local {
-            phase: Phase::AdvertiseKeys,
-            detail: error.to_string(),
-        })?;
+        let contract = seat
+            .terms
+            .sign(&seat.identity)
+            .map_err(|error| AbortReason::Local { phase: Phase::AdvertiseKeys, detail: error.to_string() })?;
         out.push(Output::Phase(Phase::AdvertiseKeys));
         let phase = Self {
             contract,
@@ -102,8 +102,7 @@ impl AdvertiseKeys {
 
     pub(super) fn advance(self, seat: &Seat, late: bool, out: &mut Outputs) -> Progress<Self, ShareKeys> {
         let members = seat.terms.manifest().members().iter().map(|member| &member.id);
-        let answered =
-            |id: &MemberId| self.advertisements.contains_key(id) || self.declined.contains(id);
+        let answered = |id: &MemberId| self.advertisements.contains_key(id) || self.declined.contains(id);
         if !late && !all_answered(seat, members, answered) {
             return Progress::Waiting(self);
         }
@@ -122,11 +121,9 @@ impl AdvertiseKeys {
             contract: *seat.terms.digest(),
             advertisements: self.advertisements.into_values().collect(),
         })?;
-        let session =
-            Session::new(seat.terms.clone(), &roster, &seat.seen).map_err(|kind| AbortReason::Local {
-                phase: Phase::AdvertiseKeys,
-                detail: format!("my own roster: {kind}"),
-            })?;
+        let session = Session::new(seat.terms.clone(), &roster, &seat.seen).map_err(|kind| {
+            AbortReason::Local { phase: Phase::AdvertiseKeys, detail: format!("my own roster: {kind}") }
+        })?;
         for participant in session.participants() {
             send(out, participant.id, Message::Roster(Box::new(roster.clone())));
         }

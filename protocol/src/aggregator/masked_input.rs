@@ -82,7 +82,12 @@ impl MaskedInput {
         self.compare(from)
     }
 
-    pub(super) fn advance(self, seat: &Seat, late: bool, out: &mut Outputs) -> Progress<Self, ConsistencyCheck> {
+    pub(super) fn advance(
+        self,
+        seat: &Seat,
+        late: bool,
+        out: &mut Outputs,
+    ) -> Progress<Self, ConsistencyCheck> {
         let ids: Vec<MemberId> = self.mask_set.ids().collect();
         let done = |id: &MemberId| self.survives(id) || self.refused.contains(id);
         if !late && !all_answered(seat, ids.iter(), done) {

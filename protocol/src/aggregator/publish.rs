@@ -47,7 +47,7 @@ impl Publish {
             return Err(FaultKind::Stranger(from));
         }
         let Acknowledgement { session, root } = acknowledgement.body;
-        if session != self.session.id() || root != self.published.aggregate.body.root {
+        if session != self.session.id() || root != self.published.sum.body.root {
             return Err(FaultKind::Session);
         }
         acknowledgement.verify().map_err(|_| FaultKind::Signature)?;

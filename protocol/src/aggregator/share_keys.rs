@@ -69,7 +69,9 @@ impl ShareKeys {
         if !ascending(confirmed.iter().map(|(dealer, _)| *dealer)) {
             return Err(FaultKind::Order);
         }
-        if let Some((stranger, _)) = confirmed.iter().find(|(dealer, _)| self.session.position(dealer).is_none()) {
+        if let Some((stranger, _)) =
+            confirmed.iter().find(|(dealer, _)| self.session.position(dealer).is_none())
+        {
             return Err(FaultKind::Stranger(*stranger));
         }
         receipt.verify().map_err(|_| FaultKind::Signature)?;
@@ -94,7 +96,12 @@ impl ShareKeys {
         Ok(())
     }
 
-    pub(super) fn advance(mut self, seat: &Seat, late: bool, out: &mut Outputs) -> Progress<Self, MaskedInput> {
+    pub(super) fn advance(
+        mut self,
+        seat: &Seat,
+        late: bool,
+        out: &mut Outputs,
+    ) -> Progress<Self, MaskedInput> {
         let participants = self.session.participants().iter().map(|participant| &participant.id);
         if !late && !all_answered(seat, participants, |id| self.confirmed.contains_key(id)) {
             return Progress::Waiting(self);

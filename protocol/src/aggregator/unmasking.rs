@@ -21,7 +21,7 @@ use crate::{
     masking::{MaskPlan, MaskSeed, Sign, pairwise_mask_seed, self_mask_seed},
     messages::{
         consistency_check::Certificate,
-        publish::{Aggregate, Published},
+        publish::{Published, Sum},
         unmasking::{Reveal, RevealedShare},
     },
     phase::Phase,
@@ -196,7 +196,12 @@ impl Unmasking {
         recovered.map_err(|_| self.wrong(verifier, &shares, rng))
     }
 
-    fn wrong(&self, verifier: &Verifier, shares: &[(ShareIndex, &Share)], rng: &mut impl CryptoRng) -> Failed {
+    fn wrong(
+        &self,
+        verifier: &Verifier,
+        shares: &[(ShareIndex, &Share)],
+        rng: &mut impl CryptoRng,
+    ) -> Failed {
         let bad = verifier.find_bad(shares, rng);
         let liars: Vec<MemberId> = bad
             .into_iter()
@@ -215,12 +220,12 @@ pub(super) struct Summing {
 
 impl Summing {
     pub(super) fn summed(self, seat: &Seat, root: Digest, out: &mut Outputs) -> Result<Publish, AbortReason> {
-        let aggregate = seat.sign(Aggregate {
+        let sum = seat.sign(Sum {
             session: self.session.id(),
             survivors: self.certificate.survivors.digest(),
             root,
         })?;
-        let published = Published { aggregate, certificate: self.certificate };
+        let published = Published { sum, certificate: self.certificate };
         Ok(Publish::begin(seat, self.session, published, out))
     }
 }

@@ -46,8 +46,7 @@ impl AdvertiseKeys {
         rng: &mut impl CryptoRng,
         out: &mut Outputs,
     ) -> Result<Self, AbortReason> {
-        let secrets =
-            Secrets { mask_key: MaskKey::generate(rng), self_mask: SelfMaskSecret::generate(rng) };
+        let secrets = Secrets { mask_key: MaskKey::generate(rng), self_mask: SelfMaskSecret::generate(rng) };
         let sealing = SealingKey::generate(rng);
         let advertisement = seat.sign(Advertisement {
             contract: *seat.terms.digest(),

@@ -55,7 +55,12 @@ impl MaskedInput {
         Ok(Self { session, mask_set, held, root: None, me: seat.me })
     }
 
-    pub(super) fn uploaded(&mut self, seat: &Seat, root: Digest, out: &mut Outputs) -> Result<(), AbortReason> {
+    pub(super) fn uploaded(
+        &mut self,
+        seat: &Seat,
+        root: Digest,
+        out: &mut Outputs,
+    ) -> Result<(), AbortReason> {
         if self.root.is_some() {
             return Ok(());
         }
@@ -88,12 +93,7 @@ impl MaskedInput {
 }
 
 /// My self mask, and a pairwise mask for each neighbour in the mask set.
-fn plan(
-    seat: &Seat,
-    session: &Session,
-    mask_set: &AcceptedMaskSet,
-    secrets: &Secrets,
-) -> Option<MaskPlan> {
+fn plan(seat: &Seat, session: &Session, mask_set: &AcceptedMaskSet, secrets: &Secrets) -> Option<MaskPlan> {
     let my_position = session.position(&seat.me)?;
     let my_key = session.participants().get(my_position)?.mask_key;
     let mut masks = vec![(Sign::Add, self_mask_seed(&secrets.self_mask, &session.id()))];

@@ -32,23 +32,21 @@ impl AwaitingResult {
     }
 
     pub(super) fn check(&self, seat: &Seat, published: &Published) -> Result<(), FaultKind> {
-        let Published { aggregate, certificate } = published;
+        let Published { sum, certificate } = published;
         let aggregator = seat.terms.aggregator();
-        if aggregate.signer != aggregator {
-            return Err(FaultKind::Author { signer: aggregate.signer, expected: aggregator });
+        if sum.signer != aggregator {
+            return Err(FaultKind::Author { signer: sum.signer, expected: aggregator });
         }
-        if aggregate.body.session != self.session.id()
-            || aggregate.body.survivors != certificate.survivors.digest()
-        {
+        if sum.body.session != self.session.id() || sum.body.survivors != certificate.survivors.digest() {
             return Err(FaultKind::Session);
         }
-        aggregate.verify().map_err(|_| FaultKind::Signature)?;
+        sum.verify().map_err(|_| FaultKind::Signature)?;
         check_certificate(&self.session, &self.mask_set, certificate)
     }
 
     pub(super) fn published(self, published: Published, out: &mut Outputs) -> Fetching {
         out.push(Output::Phase(Phase::Publish));
-        out.push(Output::Fetch(published.aggregate.body.root));
+        out.push(Output::Fetch(Box::new(published.clone())));
         Fetching { session: self.session, published }
     }
 }
@@ -61,7 +59,7 @@ pub(super) struct Fetching {
 
 impl Fetching {
     pub(super) fn stored(&mut self, seat: &Seat, out: &mut Outputs) -> Result<(), AbortReason> {
-        let (session, root) = (self.session.id(), self.published.aggregate.body.root);
+        let (session, root) = (self.session.id(), self.published.sum.body.root);
         let acknowledgement = seat.sign(Acknowledgement { session, root })?;
         out.push(Output::Journal(JournalEntry::Acknowledged(session, root)));
         send(out, seat.terms.aggregator(), Message::Acknowledge(Box::new(acknowledgement)));

@@ -23,11 +23,11 @@ use crate::{
     fault::FaultKind,
     hash::Digest,
     ids::MemberId,
+    io::Now,
     messages::{
         Message,
         share_keys::{DealtCommitments, DealtShares, MaskSet, Receipt, SealedShares},
     },
-    io::Now,
     phase::Phase,
     report::AbortReason,
     roster::{Session, ascending},
@@ -89,8 +89,7 @@ impl ShareKeys {
             if position == my_position {
                 held.insert(seat.me, HeldShare { mask_key, self_mask, commitments: digest });
             } else if graph.adjacent(my_position, position) {
-                let envelope =
-                    Envelope { session: session.id(), dealer: seat.me, receiver: participant.id };
+                let envelope = Envelope { session: session.id(), dealer: seat.me, receiver: participant.id };
                 let dealt = seat.sign(DealtShares {
                     session: session.id(),
                     receiver: participant.id,
@@ -102,12 +101,17 @@ impl ShareKeys {
                 let ciphertext = sealing
                     .seal(&participant.sealing_key, envelope, &plaintext)
                     .ok_or_else(|| local("a sealing key contributes nothing"))?;
-                let sealed =
-                    SealedShares { session: session.id(), dealer: seat.me, receiver: participant.id, ciphertext };
+                let sealed = SealedShares {
+                    session: session.id(),
+                    dealer: seat.me,
+                    receiver: participant.id,
+                    ciphertext,
+                };
                 send(out, participant.id, Message::Shares(Box::new(sealed)));
             }
         }
-        let phase = Self { session, roster, report_at: None, secrets, sealing, commitments, held, reported: 0 };
+        let phase =
+            Self { session, roster, report_at: None, secrets, sealing, commitments, held, reported: 0 };
         Ok(phase)
     }
 
@@ -165,14 +169,19 @@ impl ShareKeys {
         self.report_at = None;
         if self.held.len() > self.reported {
             self.reported = self.held.len();
-            let receipt = seat.sign(Receipt { session: self.session.id(), confirmed: self.held.confirmed() })?;
+            let receipt =
+                seat.sign(Receipt { session: self.session.id(), confirmed: self.held.confirmed() })?;
             let message = Message::Receipt(Box::new(receipt), Box::new(self.commitments.clone()));
             send(out, seat.terms.aggregator(), message);
         }
         Ok(())
     }
 
-    pub(super) fn check(&self, seat: &Seat, mask_set: &Signed<MaskSet>) -> Result<AcceptedMaskSet, FaultKind> {
+    pub(super) fn check(
+        &self,
+        seat: &Seat,
+        mask_set: &Signed<MaskSet>,
+    ) -> Result<AcceptedMaskSet, FaultKind> {
         let aggregator = seat.terms.aggregator();
         if mask_set.signer != aggregator {
             return Err(FaultKind::Author { signer: mask_set.signer, expected: aggregator });
@@ -184,7 +193,9 @@ impl ShareKeys {
         if !ascending(dealers.iter().map(|(dealer, _)| *dealer)) {
             return Err(FaultKind::Order);
         }
-        if let Some((stranger, _)) = dealers.iter().find(|(dealer, _)| self.session.position(dealer).is_none()) {
+        if let Some((stranger, _)) =
+            dealers.iter().find(|(dealer, _)| self.session.position(dealer).is_none())
+        {
             return Err(FaultKind::Stranger(*stranger));
         }
         let needed = self.session.min_survivors();

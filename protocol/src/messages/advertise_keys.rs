@@ -2,7 +2,11 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{hash::Digest, sharing::{PublicMaskKey, PublicPoint}, signing::{Signed, Statement}};
+use crate::{
+    hash::Digest,
+    sharing::{PublicMaskKey, PublicPoint},
+    signing::{Signed, Statement},
+};
 
 /// The fresh public keys of one member for one attempt.
 ///

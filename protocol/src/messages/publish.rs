@@ -12,7 +12,7 @@ use super::consistency_check::Certificate;
 
 /// The aggregator's statement of the sum.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Aggregate {
+pub struct Sum {
     /// The session.
     pub session: SessionId,
     /// Digest of the certified survivor set.
@@ -21,15 +21,15 @@ pub struct Aggregate {
     pub root: Digest,
 }
 
-impl Statement for Aggregate {
-    const CONTEXT: &'static str = "aggregate";
+impl Statement for Sum {
+    const CONTEXT: &'static str = "sum";
 }
 
 /// The result as it is announced; the vector itself is fetched by its root.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Published {
     /// What the sum is.
-    pub aggregate: Signed<Aggregate>,
+    pub sum: Signed<Sum>,
     /// That the survivors were agreed on.
     pub certificate: Certificate,
 }

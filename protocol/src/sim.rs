@@ -1,0 +1,15 @@
+//! A virtual network and clock: whole attempts in one process, replayed from a seed.
+//!
+//! ```text
+//! consortium(seed) → identities, manifest          Simulation::new(…) → .kill() .interfere() → run() → Report
+//! ```
+//!
+//! The simulation drives the same [`Member`] and [`Aggregator`] as the node does. Control messages pass
+//! through [`crate::codec`], links keep the order of their messages, everything else is shuffled by the
+//! seed. When nothing is left to deliver, time jumps to the next deadline.
+
+mod consortium;
+mod network;
+
+pub use consortium::{Consortium, consortium};
+pub use network::{Envelope, Host, Kill, Report, Role, SequentialHost, Simulation};
