@@ -1,0 +1,440 @@
+//! The one task that owns the swarm: it turns swarm events, notes of links and commands into one another,
+//! and never waits for any of those it serves.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+    time::Instant,
+};
+
+use consort_protocol::{codec, ids::MemberId};
+use futures::{
+    FutureExt as _, StreamExt as _,
+    future::{BoxFuture, Fuse, FusedFuture as _},
+};
+use libp2p::{Multiaddr, PeerId, Swarm, multiaddr::Protocol};
+use tokio::{
+    sync::{mpsc, watch},
+    task::{AbortHandle, JoinSet},
+};
+use tokio_util::sync::CancellationToken;
+
+use super::{
+    Event, EventStream, Network, NetworkConfig, NetworkError, Shared,
+    address_book::{AddressBook, Route},
+    behaviour::Behaviour,
+    control,
+    discovery::Dialer,
+    gate::Strangers,
+    gossip::{self, Content, Judge},
+    link::{Link, Note},
+    outbox::Outbox,
+    presence::{Announcer, Exchange, Heard, split_peer},
+    streams::{self, Inbox},
+    transport,
+};
+use crate::{identity, limits};
+
+mod swarm_events;
+
+pub(super) struct Task {
+    local: MemberId,
+    peers: BTreeMap<MemberId, PeerId>,
+    swarm: Swarm<Behaviour>,
+    topic: gossip::Topic,
+    judge: Judge,
+    book: AddressBook,
+    dialer: Dialer,
+    announcer: Announcer,
+    strangers: Strangers,
+    links: BTreeMap<MemberId, LinkState>,
+    attempts: u64,
+    outbox: Outbox,
+    workers: JoinSet<()>,
+    streams: libp2p_stream::Control,
+    shared: Arc<Shared>,
+    commands: mpsc::Receiver<Vec<u8>>,
+    notes: mpsc::Receiver<Note>,
+    note_sender: mpsc::Sender<Note>,
+    status: watch::Receiver<Vec<u8>>,
+    events: mpsc::Sender<Event>,
+    connected: watch::Sender<Arc<BTreeSet<MemberId>>>,
+    addresses: watch::Sender<Vec<Multiaddr>>,
+    stop: CancellationToken,
+    /// Dropped with the task, which tells [`Network::shutdown`].
+    _ended: mpsc::Receiver<()>,
+}
+
+/// A member with at least one connection.
+struct LinkState {
+    attempt: u64,
+    worker: AbortHandle,
+    up: bool,
+    /// Whether the link has ever been up since the member is connected.
+    welcomed: bool,
+}
+
+pub(super) fn start(config: NetworkConfig) -> Result<(Network, EventStream), NetworkError> {
+    let runtime = tokio::runtime::Handle::try_current().map_err(|_| NetworkError::NoRuntime)?;
+    let (task, network, events) = Task::new(config)?;
+    runtime.spawn(task.run());
+    Ok((network, events))
+}
+
+impl Task {
+    fn new(config: NetworkConfig) -> Result<(Self, Network, EventStream), NetworkError> {
+        let NetworkConfig { identity, listen, peers: seeds, members, consortium } = config;
+        let local_peer = identity.public().to_peer_id();
+        let local = identity::member_id(&local_peer).map_err(|_| NetworkError::NotAMember(local_peer))?;
+        let mut peers = peer_ids(&members)?;
+        let topic = gossip::topic(&consortium);
+        let behaviour = Behaviour::new(&identity, &peers, &topic)?;
+        if peers.remove(&local).is_none() {
+            return Err(NetworkError::NotAMember(local_peer));
+        }
+
+        let mut streams = behaviour.streams.new_control();
+        let mut swarm = transport::swarm(identity, behaviour)?;
+        for address in listen {
+            let listening = swarm.listen_on(address.clone());
+            listening.map_err(|error| NetworkError::Listen { address, reason: innermost(&error) })?;
+        }
+
+        let now = Instant::now();
+        let shared = Arc::new(Shared::default());
+        let (event_sender, event_receiver) = mpsc::channel(limits::EVENT_QUEUE);
+        let (note_sender, notes) = mpsc::channel(limits::COMMAND_QUEUE);
+        let (command_sender, commands) = mpsc::channel(limits::COMMAND_QUEUE);
+        let (status_sender, status) = watch::channel(Vec::new());
+        let (connected, connected_receiver) = watch::channel(Arc::default());
+        let (addresses, addresses_receiver) = watch::channel(Vec::new());
+        let (ended_sender, ended) = mpsc::channel(1);
+        let stop = CancellationToken::new();
+
+        let inbox = Inbox {
+            events: event_sender.clone(),
+            notes: note_sender.clone(),
+            connected: connected_receiver.clone(),
+            traffic: shared.traffic.clone(),
+        };
+        let taken = |_| NetworkError::Setup("a stream protocol is registered twice".to_owned());
+        let control = streams.accept(streams::CONTROL).map_err(taken)?;
+        let bulk = streams.accept(streams::BULK).map_err(taken)?;
+        let mut workers = JoinSet::new();
+        workers.spawn(streams::serve_control(control, inbox.clone()));
+        workers.spawn(streams::serve_bulk(bulk, inbox));
+
+        let fixed = members.into_iter().filter(|(member, _)| *member != local);
+        let fixed =
+            fixed.map(|(member, addresses)| (member, addresses.into_iter().map(without_peer).collect()));
+        let mut task = Self {
+            local,
+            judge: Judge::new(peers.keys().copied().chain([local])),
+            book: AddressBook::new(fixed),
+            dialer: Dialer::new(local, peers.clone(), now),
+            announcer: Announcer::new(peers.len() + 1, now),
+            strangers: Strangers::new(shared.clone()),
+            peers,
+            swarm,
+            topic,
+            links: BTreeMap::new(),
+            attempts: 0,
+            outbox: Outbox::default(),
+            workers,
+            streams: streams.clone(),
+            shared: shared.clone(),
+            commands,
+            notes,
+            note_sender,
+            status,
+            events: event_sender,
+            connected,
+            addresses,
+            stop: stop.clone(),
+            _ended: ended,
+        };
+        for seed in seeds {
+            task.add_seed(seed, now);
+        }
+        let network = Network {
+            local,
+            shared,
+            commands: command_sender,
+            status: Arc::new(status_sender),
+            connected: connected_receiver,
+            addresses: addresses_receiver,
+            streams,
+            stop,
+            ended: ended_sender,
+        };
+        Ok((task, network, EventStream(event_receiver)))
+    }
+
+    /// An address to begin with, of a named member or of whoever answers.
+    fn add_seed(&mut self, mut address: Multiaddr, now: Instant) {
+        let Some(peer) = split_peer(&mut address) else {
+            self.dialer.add_seed(address, now);
+            return;
+        };
+        match identity::member_id(&peer) {
+            Ok(member) if self.peers.contains_key(&member) => {
+                self.book.add_fixed(&member, address);
+                self.dialer.hasten(&member, now);
+            }
+            Ok(member) if member == self.local => {}
+            _ => tracing::warn!(%peer, %address, "peer to begin with is not a member, not dialled"),
+        }
+    }
+
+    async fn run(mut self) {
+        // Outlives a turn of the loop, or readers of frames would take every place in the queue of events.
+        let mut slot: Fuse<BoxFuture<'_, _>> = Fuse::terminated();
+        loop {
+            if slot.is_terminated() && !self.outbox.is_empty() {
+                slot = self.events.clone().reserve_owned().boxed().fuse();
+            }
+            self.dial();
+            self.announce();
+            let due = self.announcer.due();
+            let wake = self.dialer.wake(&self.book).map_or(due, |dial| dial.min(due));
+            tokio::select! {
+                () = self.stop.cancelled() => break,
+                () = self.events.closed() => break,
+                event = self.swarm.select_next_some() => self.on_swarm(event),
+                Some(note) = self.notes.recv() => self.on_note(note),
+                Some(bytes) = self.commands.recv() => self.publish(Content::Application(bytes), Instant::now()),
+                Ok(()) = self.status.changed() => {
+                    let status = self.status.borrow_and_update().clone();
+                    self.announcer.set_status(status, Instant::now());
+                }
+                Ok(place) = &mut slot => {
+                    if let Some(event) = self.outbox.pop() {
+                        self.deliver(place, event);
+                    }
+                }
+                () = tokio::time::sleep_until(wake.into()) => {}
+            }
+        }
+        self.finish().await;
+    }
+
+    /// Hands an event over. Readers wait until the application knows of a connection, so the watch changes
+    /// only now.
+    fn deliver(&mut self, place: mpsc::OwnedPermit<Event>, event: Event) {
+        let up = match &event {
+            Event::Connected(member) => Some(*member),
+            _ => None,
+        };
+        place.send(event);
+        if let Some(member) = up {
+            self.connected.send_if_modified(|connected| Arc::make_mut(connected).insert(member));
+        }
+    }
+
+    fn dial(&mut self) {
+        let now = Instant::now();
+        for options in self.dialer.due(&self.book, now) {
+            let connection = options.connection_id();
+            tracing::trace!(peer = ?options.get_peer_id(), "dial");
+            if let Err(error) = self.swarm.dial(options) {
+                tracing::debug!(%error, "dial refused");
+                self.dialer.failed(connection, now);
+            }
+        }
+    }
+
+    fn announce(&mut self) {
+        let now = Instant::now();
+        if self.announcer.due() <= now {
+            self.announcer.announced(now);
+            let presence = self.announcer.presence();
+            self.publish(Content::Presence(presence), now);
+        }
+    }
+
+    fn publish(&mut self, content: Content, now: Instant) {
+        if !self.judge.within_budget(&self.local, now) {
+            tracing::warn!(per_second = limits::GOSSIP_PER_SECOND, "gossip dropped: too much of it");
+            return;
+        }
+        let bytes = match codec::encode(&content) {
+            Ok(bytes) => bytes,
+            Err(error) => {
+                tracing::error!(%error, "gossip cannot be encoded");
+                return;
+            }
+        };
+        let length = bytes.len();
+        match self.swarm.behaviour_mut().gossip.publish(self.topic.hash(), bytes) {
+            Ok(_) => self.shared.traffic.add_sent(length),
+            Err(error) => tracing::debug!(%error, "gossip not sent"),
+        }
+    }
+
+    fn on_note(&mut self, note: Note) {
+        match note {
+            Note::Up { member, attempt, queue } => self.on_up(member, attempt, queue),
+            Note::Down { member, attempt } => self.on_down(member, attempt),
+            Note::Told { from, mine, others } => self.on_told(from, mine, others),
+        }
+    }
+
+    fn on_up(&mut self, member: MemberId, attempt: u64, queue: control::Queue) {
+        match self.links.get_mut(&member) {
+            Some(link) if link.attempt == attempt => (link.up, link.welcomed) = (true, true),
+            _ => return,
+        }
+        self.tell(&member, &queue);
+        self.shared.set_queue(member, Some(queue));
+        self.outbox.connected(member);
+        tracing::info!(peer = %member, "connected");
+    }
+
+    fn on_down(&mut self, member: MemberId, attempt: u64) {
+        let Some(link) = self.links.get(&member) else { return };
+        if link.attempt != attempt {
+            return;
+        }
+        let welcomed = link.welcomed;
+        self.unlink(&member);
+        self.link(member, welcomed, limits::RELINK_PAUSE);
+    }
+
+    /// Tells a member who has just welcomed us of ourselves and of everybody we know.
+    fn tell(&mut self, member: &MemberId, queue: &control::Queue) {
+        let mine = self.announcer.presence();
+        let known = self.book.known_to(member);
+        let mut parts: Vec<_> = known.chunks(limits::MAX_EXCHANGE_MEMBERS).map(<[_]>::to_vec).collect();
+        if parts.is_empty() {
+            parts.push(Vec::new());
+        }
+        for others in parts {
+            let told = match control::Outgoing::exchange(&Exchange { mine: mine.clone(), others }) {
+                Ok(frame) => queue.offer(frame),
+                Err(_) => false,
+            };
+            if !told {
+                tracing::debug!(peer = %member, "exchange cut short");
+            }
+        }
+    }
+
+    fn on_told(&mut self, from: MemberId, mine: Heard, others: Vec<(MemberId, Vec<Multiaddr>)>) {
+        let now = Instant::now();
+        self.hear(from, mine, Route::Direct);
+        for (member, addresses) in others {
+            if self.book.hint(&member, addresses) {
+                self.dialer.hasten(&member, now);
+            }
+        }
+    }
+
+    fn hear(&mut self, member: MemberId, heard: Heard, route: Route) {
+        let news = self.book.hear(&member, heard, route);
+        if news.addresses {
+            self.dialer.hasten(&member, Instant::now());
+        }
+        if let Some(status) = news.status {
+            self.outbox.status(member, status);
+        }
+    }
+
+    /// Begins to open a link; the connection stands.
+    fn link(&mut self, member: MemberId, welcomed: bool, pause: std::time::Duration) {
+        let Some(peer) = self.peers.get(&member).copied() else { return };
+        self.attempts += 1;
+        let link = Link {
+            member,
+            peer,
+            attempt: self.attempts,
+            pause,
+            streams: self.streams.clone(),
+            traffic: self.shared.traffic.clone(),
+            notes: self.note_sender.clone(),
+        };
+        let worker = self.workers.spawn(link.run());
+        self.links.insert(member, LinkState { attempt: self.attempts, worker, up: false, welcomed });
+        while self.workers.try_join_next().is_some() {}
+    }
+
+    /// Ends a link; returns whether the member had ever welcomed us.
+    fn unlink(&mut self, member: &MemberId) -> bool {
+        let Some(link) = self.links.remove(member) else { return false };
+        link.worker.abort();
+        if link.up {
+            self.shared.set_queue(*member, None);
+            self.connected.send_if_modified(|connected| {
+                connected.contains(member) && Arc::make_mut(connected).remove(member)
+            });
+            self.outbox.disconnected(*member);
+            self.book.lost(member);
+            tracing::info!(peer = %member, "disconnected");
+        }
+        link.welcomed
+    }
+
+    /// Lets queued frames leave, closes all connections, and forgets the rest.
+    async fn finish(mut self) {
+        self.shared.clear_queues();
+        let deadline = tokio::time::Instant::now() + limits::SHUTDOWN_PATIENCE;
+        self.links.retain(|_, link| {
+            if !link.up {
+                link.worker.abort();
+            }
+            link.up
+        });
+        while !self.links.is_empty() {
+            tokio::select! {
+                _ = self.swarm.select_next_some() => {}
+                Some(note) = self.notes.recv() => {
+                    if let Note::Down { member, .. } = note {
+                        self.links.remove(&member);
+                    }
+                }
+                () = tokio::time::sleep_until(deadline) => break,
+            }
+        }
+        for peer in self.swarm.connected_peers().copied().collect::<Vec<_>>() {
+            // An error says that the peer has just gone by itself.
+            let _ = self.swarm.disconnect_peer_id(peer);
+        }
+        while self.swarm.network_info().num_peers() > 0 {
+            tokio::select! {
+                _ = self.swarm.select_next_some() => {}
+                () = tokio::time::sleep_until(deadline) => break,
+            }
+        }
+        tracing::debug!("network ended");
+    }
+
+    /// Tells everybody who watches where this node listens.
+    fn publish_addresses(&self) {
+        let own = *self.swarm.local_peer_id();
+        let full = self.announcer.listening().iter().map(|address| address.clone().with(Protocol::P2p(own)));
+        self.addresses.send_replace(full.collect());
+    }
+}
+
+fn peer_ids(
+    members: &BTreeMap<MemberId, Vec<Multiaddr>>,
+) -> Result<BTreeMap<MemberId, PeerId>, NetworkError> {
+    let spell = |member: &MemberId| match identity::peer_id(member) {
+        Ok(peer) => Ok((*member, peer)),
+        Err(error) => Err(NetworkError::BadMember { member: *member, reason: error.to_string() }),
+    };
+    members.keys().map(spell).collect()
+}
+
+fn without_peer(mut address: Multiaddr) -> Multiaddr {
+    split_peer(&mut address);
+    address
+}
+
+/// What the operating system said, below libp2p's wrappings.
+fn innermost(error: &dyn std::error::Error) -> String {
+    let mut error = error;
+    while let Some(source) = error.source() {
+        error = source;
+    }
+    error.to_string()
+}
