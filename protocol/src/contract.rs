@@ -25,6 +25,9 @@ use crate::{
 /// A vector that moves more slowly than this is dropped at the deadline of its phase.
 const SLOWEST_BYTES_PER_SECOND: u64 = 256 * 1024;
 
+/// How often each member's turn may come in one round before the round is given up.
+const TURNS_PER_MEMBER: usize = 3;
+
 const MAX_LABEL_BYTES: usize = 256;
 
 /// What the inputs of one round have in common: members whose tasks differ never share a mask.
