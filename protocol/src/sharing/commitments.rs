@@ -16,7 +16,7 @@ use crate::hash;
 ///
 /// Decoding says nothing yet about what they are: call [`Commitments::verifier`].
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Commitments(Vec<[u8; 32]>);
+pub struct Commitments(pub(super) Vec<[u8; 32]>);
 
 impl Commitments {
     pub(super) fn of(points: impl Iterator<Item = EdwardsPoint>) -> Self {
@@ -102,7 +102,7 @@ impl Verifier {
         self.points.first().is_some_and(|constant| same_up_to_torsion(&secret_point, constant))
     }
 
-    fn batch_holds(&self, shares: &[(ShareIndex, &Share)], rng: &mut impl CryptoRng) -> bool {
+    pub(super) fn batch_holds(&self, shares: &[(ShareIndex, &Share)], rng: &mut impl CryptoRng) -> bool {
         let mut weighted_share = Scalar::ZERO;
         let mut coefficients = vec![Scalar::ZERO; self.points.len()];
         for (index, share) in shares {
@@ -126,7 +126,7 @@ fn same_up_to_torsion(left: &EdwardsPoint, right: &EdwardsPoint) -> bool {
 }
 
 /// `factor`·point in variable time; the factor is public and not zero.
-fn times_small(point: &EdwardsPoint, factor: u16) -> EdwardsPoint {
+pub(super) fn times_small(point: &EdwardsPoint, factor: u16) -> EdwardsPoint {
     let below_top = u16::BITS - factor.leading_zeros().min(u16::BITS - 1) - 1;
     (0..below_top).rev().fold(*point, |product, bit| {
         let doubled = product.double();

@@ -8,7 +8,7 @@ use super::{RecoveredMaskKey, SelfMaskSecret, Share, ShareIndex, SharingError, V
 /// Coefficients at zero for the polynomial through the shares of a set of members. They depend on the
 /// set alone, so one computation serves all secrets that the same members reveal.
 pub struct Lagrange {
-    coefficients: Vec<Scalar>,
+    pub(super) coefficients: Vec<Scalar>,
 }
 
 impl Lagrange {
@@ -58,7 +58,7 @@ impl Lagrange {
 }
 
 /// What shares interpolate to, which need not be the secret. Good for nothing until it is checked.
-pub struct UncheckedSecret(Scalar);
+pub struct UncheckedSecret(pub(super) Scalar);
 
 impl UncheckedSecret {
     /// Compares with the commitment C₀ of the dealer.

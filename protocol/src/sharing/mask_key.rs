@@ -39,7 +39,7 @@ impl MaskKey {
     }
 
     #[cfg(test)]
-    pub(super) fn from_bytes(bytes: [u8; 32]) -> Self {
+    pub(crate) fn from_bytes(bytes: [u8; 32]) -> Self {
         Self(StaticSecret::from(bytes))
     }
 }
@@ -118,11 +118,6 @@ pub struct DhSecret([u8; 32]);
 impl DhSecret {
     pub(crate) fn as_bytes(&self) -> &[u8; 32] {
         &self.0
-    }
-
-    #[cfg(test)]
-    pub(crate) fn from_bytes(bytes: [u8; 32]) -> Self {
-        Self(bytes)
     }
 }
 

@@ -26,6 +26,11 @@ impl SelfMaskSecret {
     pub(crate) fn as_bytes(&self) -> &[u8; 32] {
         self.0.as_bytes()
     }
+
+    #[cfg(test)]
+    pub(crate) fn from_canonical(bytes: [u8; 32]) -> Self {
+        Self(Option::from(Scalar::from_canonical_bytes(bytes)).unwrap())
+    }
 }
 
 impl Secret for SelfMaskSecret {
