@@ -2,11 +2,12 @@
 
 use curve25519_dalek::{EdwardsPoint, Scalar};
 use rand_core::CryptoRng;
-use zeroize::{Zeroize, ZeroizeOnDrop};
+use zeroize::ZeroizeOnDrop;
 
 use super::{PublicPoint, feldman::sealed::Secret};
 
 /// The secret b of a self mask: a random scalar. It erases itself on drop and does not print.
+#[derive(ZeroizeOnDrop)]
 pub struct SelfMaskSecret(pub(super) Scalar);
 
 impl SelfMaskSecret {
@@ -38,11 +39,3 @@ impl Secret for SelfMaskSecret {
         self.0
     }
 }
-
-impl Drop for SelfMaskSecret {
-    fn drop(&mut self) {
-        self.0.zeroize();
-    }
-}
-
-impl ZeroizeOnDrop for SelfMaskSecret {}

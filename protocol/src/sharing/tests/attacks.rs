@@ -160,6 +160,39 @@ fn recovered_keys_agree_with_their_owners_and_clamping_again_would_not() {
     assert!(plain_differs > 100, "peer keys with torsion tell s from the clamped integer: {plain_differs}");
 }
 
+/// u-coordinates of small order (RFC 7748 section 6.1, the all-zero check): decoding refuses such keys, and
+/// should one get past it, no mask is made of it.
+#[test]
+fn a_peer_that_contributes_nothing_is_refused() {
+    let mut rng = rng(9);
+    let key = MaskKey::generate(&mut rng);
+    let mut peer = MaskKey::generate(&mut rng).public();
+    let recovered = RecoveredMaskKey::new(&key.scalar());
+    let zero = "0000000000000000000000000000000000000000000000000000000000000000";
+    let one = "0100000000000000000000000000000000000000000000000000000000000000";
+    let order_8 = "e0eb7a7c3b41b8ae1656e3faf19fc46ada098deb9c32b1fd866205165f49b800";
+    let minus_one = "ecffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f";
+    for u in [zero, one, order_8, minus_one] {
+        peer.u = super::hex32(u);
+        assert!(key.diffie_hellman(&peer).is_none(), "{u}");
+        assert!(recovered.diffie_hellman(&peer).is_none(), "{u}");
+    }
+}
+
+/// Compiles only while every secret erases itself.
+#[test]
+fn secrets_erase_themselves_on_drop() {
+    fn erases<T: zeroize::ZeroizeOnDrop>() {}
+    erases::<MaskKey>();
+    erases::<SelfMaskSecret>();
+    erases::<Share>();
+    erases::<RecoveredMaskKey>();
+    erases::<super::RecoveredSecret>();
+    erases::<super::super::UncheckedSecret>();
+    erases::<super::super::DhSecret>();
+    erases::<crate::masking::MaskSeed>();
+}
+
 #[test]
 fn fewer_shares_than_the_threshold_give_a_wrong_secret_that_is_refused() {
     let mut rng = rng(6);
