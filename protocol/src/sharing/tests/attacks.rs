@@ -245,6 +245,8 @@ fn numbers_out_of_range_are_refused() {
     let secret = SelfMaskSecret::generate(&mut rng(8));
     let too_few_members = deal(&secret, Threshold::new(5, 7).unwrap(), 4, &mut rng(8)).err();
     assert_eq!(too_few_members, Some(SharingError::Threshold { threshold: 5, members: 4 }));
+    let too_many = deal(&secret, Threshold::new(2, 7).unwrap(), 65_536, &mut rng(8)).err();
+    assert_eq!(too_many, Some(SharingError::Threshold { threshold: 2, members: 65_536 }));
     assert_eq!(super::Lagrange::new(&[]).err(), Some(SharingError::Indices));
     assert_eq!(super::Lagrange::new(&[index(2), index(1), index(2)]).err(), Some(SharingError::Indices));
     let one = Share(Scalar::ONE);
