@@ -102,8 +102,8 @@ mod tests {
 
     /// Numerator, denominator, bits of the f64 and of the f32; from CPython, whose `n / d` is correctly
     /// rounded, and from `fractions.Fraction` rounded by hand to 24 bits. Four of them are an f32 tie
-    /// only after rounding to f64.
-    const FROM_PYTHON: [(u64, u64, u64, u32); 18] = [
+    /// only after rounding to f64; the last four exceed a tie of f64 or f32 by less than 2^−86.
+    const FROM_PYTHON: [(u64, u64, u64, u32); 22] = [
         (0, 7, 0x0000000000000000, 0x00000000),
         (1, 3, 0x3fd5555555555555, 0x3eaaaaab),
         (18446744073709551615, 1, 0x43f0000000000000, 0x5f800000),
@@ -122,6 +122,10 @@ mod tests {
         (1141153371300629929, 54054488822, 0x41742217f914c538, 0x4ba110c0),
         (18008728104892228252, 1527, 0x4344f3142f47facb, 0x5a2798a1),
         (15835947990754891582, 149, 0x43779967d12233b7, 0x5bbccb3f),
+        (4875294814570276801, 7408625091460086399, 0x3fe50eccc3c23d41, 0x3f287666),
+        (4976832765508294469, 5401004330257108331, 0x3fed7ca2bc2a445f, 0x3f6be516),
+        (10707158639745887302, 12487244661159436127, 0x3feb703610000000, 0x3f5b81b1),
+        (11563480662555435761, 13740673727174990587, 0x3feaedfcd0000000, 0x3f576fe7),
     ];
 
     #[test]
