@@ -2,6 +2,9 @@
 #![forbid(unsafe_code)]
 #![allow(dead_code, unused_imports)]
 
+mod phase;
+mod report;
+mod table;
 mod workload;
 
 fn main() {}
