@@ -1,4 +1,4 @@
-//! Vectors to add up: [`random`] ones or [`Inputs`] from a directory, with [`weights`] from a file, and the
+//! Vectors to add up: [`random()`] ones or [`Inputs`] from a directory, with [`weights`] from a file, and the
 //! [`Plain`] aggregate of them, which what the nodes publish is compared with.
 
 mod inputs;

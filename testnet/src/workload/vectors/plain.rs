@@ -243,7 +243,7 @@ fn quotient(sum: i128, divisor: u128) -> f64 {
     let shift = (BITS + bits(divisor)).saturating_sub(bits(magnitude)).min(magnitude.leading_zeros());
     let dividend = magnitude << shift;
     let sticky = u128::from(!dividend.is_multiple_of(divisor));
-    let scaled = (dividend / divisor | sticky) as f64 * (-f64::from(shift)).exp2();
+    let scaled = ((dividend / divisor) | sticky) as f64 * (-f64::from(shift)).exp2();
     if sum < 0 { -scaled } else { scaled }
 }
 
