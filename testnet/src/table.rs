@@ -179,13 +179,13 @@ fn accuracy(round: &Round) -> Option<f64> {
     round.metrics.get("accuracy").copied()
 }
 
-/// The median of the members without the aggregator, which sends the aggregate to all.
+/// The (lower) median of the members without the aggregator, which sends the aggregate to all.
 fn sent_per_member(round: &Round) -> Option<u64> {
     let aggregator = round.aggregator();
     let members = round.bytes_sent.iter().filter(|(peer, _)| Some(peer.as_str()) != aggregator);
     let mut sent: Vec<u64> = members.map(|(_, &bytes)| bytes).collect();
     sent.sort_unstable();
-    sent.get(sent.len() / 2).copied()
+    sent.get(sent.len().saturating_sub(1) / 2).copied()
 }
 
 /// Index of a node, and the end of its peer id.
@@ -228,7 +228,7 @@ mod tests {
     fn the_table_is_aligned_and_complete() {
         let expected = "\
 round  attempts  aggregator      survivors  equal to plain  accuracy  sent per member  seconds
-    0         1  node 1 …BBBBBB  3 of 3     yes               72.5 %          3.1 KiB     0.41
+    0         1  node 1 …BBBBBB  3 of 3     yes               72.5 %          2.9 KiB     0.41
     1         2  node 2 …CCCCCC  2 of 3     NO                91.2 %          2.4 MiB    12.35
 round 1, node 1 …BBBBBB: aggregator-lost, not connected
 round 1, node 1 …BBBBBB: killed as masked-input began

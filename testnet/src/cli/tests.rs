@@ -94,6 +94,7 @@ fn unusable_arguments_are_one_line_that_says_what_to_do() {
         ("frobnicate", "unrecognized subcommand 'frobnicate'"),
         ("--nodes", "a value is required for '--nodes <N>' but none was supplied"),
         ("--nodes 8 --corrupt 3", "--corrupt 3: with 8 nodes it is from 1 to 2; choose"),
+        ("--nodes 6 --corrupt 2", "--corrupt 2: with 6 nodes it is from 1 to 1; choose"),
         ("--nodes 3 --corrupt 0", "--corrupt 0: with 3 nodes it is from 1 to 1; choose"),
         ("--kill 8@unmasking", "--kill 8@unmasking@0: there is no node 8; with 8 nodes they are 0 to 7"),
         ("--kill 1@unmasking@6", "--kill 1@unmasking@6: there is no round 6; with 6 rounds they are 0 to 5"),
