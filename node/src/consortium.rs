@@ -115,7 +115,8 @@ pub fn to_toml(signed: &SignedManifest) -> Result<String, String> {
 
 /// A TOML error in one line: where, and what.
 pub(crate) fn one_line(error: &toml::de::Error, text: &str) -> String {
-    let line = error.span().map(|span| text.bytes().take(span.start).filter(|&byte| byte == b'\n').count() + 1);
+    let line =
+        error.span().map(|span| text.bytes().take(span.start).filter(|&byte| byte == b'\n').count() + 1);
     let message = error.message().replace('\n', "; ");
     line.map_or(message.clone(), |line| format!("line {line}: {message}"))
 }
@@ -125,7 +126,8 @@ impl File {
         let mut signatures = std::collections::BTreeMap::new();
         let mut members = Vec::with_capacity(self.member.len());
         for table in self.member {
-            let id: MemberId = member_id(&table.id).map_err(|error| format!("member {}: {error}", table.name))?;
+            let id: MemberId =
+                member_id(&table.id).map_err(|error| format!("member {}: {error}", table.name))?;
             if let Some(text) = &table.signature {
                 let bytes = hex::decode(text).ok().and_then(|bytes| <[u8; 64]>::try_from(bytes).ok());
                 let bytes = bytes.ok_or_else(|| {

@@ -6,11 +6,7 @@
 use std::path::Path;
 
 use consort_protocol::{
-    codec,
-    contract::Contract,
-    ids::MemberId,
-    io::JournalEntry,
-    messages::publish::Published,
+    codec, contract::Contract, ids::MemberId, io::JournalEntry, messages::publish::Published,
     roster::SeenKeys,
 };
 use redb::{Database, ReadableDatabase as _, ReadableTable as _, TableDefinition};
@@ -142,11 +138,7 @@ impl Ledger {
     pub fn record(&self, record: &RoundRecord) -> Result<(), LedgerError> {
         let bytes = codec::encode(record)?;
         let write = self.database.begin_write().map_err(failed)?;
-        write
-            .open_table(ROUNDS)
-            .map_err(failed)?
-            .insert(record.round, bytes.as_slice())
-            .map_err(failed)?;
+        write.open_table(ROUNDS).map_err(failed)?.insert(record.round, bytes.as_slice()).map_err(failed)?;
         write.commit().map_err(failed)
     }
 

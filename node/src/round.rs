@@ -10,13 +10,14 @@
 //! thread of its own, and everything that touches all elements of a vector runs on the rayon pool, so the
 //! async runtime only ever moves bytes.
 
+mod attempt;
 mod bulk;
 pub(crate) mod driver;
 mod fetch;
 mod intake;
-mod results;
+pub(crate) mod results;
 mod schedule;
 mod status;
 mod upload;
 
-pub use driver::{RoundResult, SubmitError, Submission};
+pub use driver::RoundResult;

@@ -148,8 +148,9 @@ impl Terms {
         slot: u32,
         task: Task,
     ) -> Result<Self, ContractError> {
-        let aggregator =
-            *election::order(&manifest, round).get(slot as usize).ok_or(ContractError::Slot(slot))?;
+        let order = election::order(&manifest, round);
+        let mut turns = order.iter().cycle().take(order.len() * TURNS_PER_MEMBER);
+        let aggregator = *turns.nth(slot as usize).ok_or(ContractError::Slot(slot))?;
         if let Some(length) = task.label.as_ref().map(String::len).filter(|&length| length > MAX_LABEL_BYTES)
         {
             return Err(ContractError::Label(length));

@@ -41,7 +41,9 @@ pub(super) async fn write_message<T: Serialize>(
     patient(stream.flush()).await
 }
 
-pub(super) async fn read_message<T: DeserializeOwned>(stream: &mut (impl AsyncRead + Unpin)) -> io::Result<T> {
+pub(super) async fn read_message<T: DeserializeOwned>(
+    stream: &mut (impl AsyncRead + Unpin),
+) -> io::Result<T> {
     let mut length = [0; 2];
     patient(stream.read_exact(&mut length)).await?;
     let length = usize::from(u16::from_le_bytes(length));

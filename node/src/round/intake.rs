@@ -97,8 +97,13 @@ impl Intake {
     }
 
     /// One chunk of the unmasked sum of these survivors.
-    pub(super) fn sum_chunk(&self, chunk: Chunk, files: &[Arc<File>], plan: &MaskPlan) -> io::Result<Vec<u8>> {
-        let offset = offset_of(&self.layout, &chunk);
+    pub(super) fn sum_chunk(
+        &self,
+        chunk: Chunk,
+        files: &[Arc<File>],
+        plan: &MaskPlan,
+    ) -> io::Result<Vec<u8>> {
+        let offset = self.layout.packed_offset(&chunk);
         let mut packed = vec![0; chunk.packed_len()];
         let mut sum = ChunkSum::new(chunk);
         for file in files {
@@ -149,11 +154,6 @@ impl Deposit {
             Some(chunk) => Err(io::Error::other(format!("chunk {} is missing", chunk.index))),
         }
     }
-}
-
-/// Where a chunk begins in the packed vector.
-pub(super) fn offset_of(layout: &Layout, chunk: &Chunk) -> u64 {
-    layout.packed_offset(chunk)
 }
 
 #[cfg(unix)]

@@ -15,7 +15,10 @@ use consort_protocol::{
     messages::masked_input::{chunk_digest, vector_root},
 };
 use rayon::prelude::*;
-use tokio::{io::{AsyncReadExt as _, AsyncWriteExt as _}, sync::mpsc};
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    sync::mpsc,
+};
 
 use crate::network::{BulkStream, Network};
 
@@ -100,10 +103,8 @@ fn mask_from(source: Arc<Source>, first: u32) -> mpsc::Receiver<io::Result<Vec<M
         let count = source.layout.chunk_count();
         let batch = 2 * rayon::current_num_threads() as u32;
         for start in (first..count).step_by(batch as usize) {
-            let masked: io::Result<Vec<_>> = (start..count.min(start + batch))
-                .into_par_iter()
-                .map(|index| mask(&source, index))
-                .collect();
+            let masked: io::Result<Vec<_>> =
+                (start..count.min(start + batch)).into_par_iter().map(|index| mask(&source, index)).collect();
             if sender.blocking_send(masked).is_err() {
                 return;
             }

@@ -141,6 +141,14 @@ impl Layout {
         self.segments.iter().map(|segment| (segment.len * u64::from(segment.bits)).div_ceil(8)).sum()
     }
 
+    /// Where a chunk begins among the bytes of all chunks.
+    #[must_use]
+    pub fn packed_offset(&self, chunk: &Chunk) -> u64 {
+        let before = self.segments.iter().take(usize::from(chunk.segment));
+        let segments: u64 = before.map(|segment| (segment.len * u64::from(segment.bits)).div_ceil(8)).sum();
+        segments + chunk.start * u64::from(chunk.bits) / 8
+    }
+
     /// Which array a segment holds; `None` for the weight.
     pub(super) fn leaf_of(&self, segment: u16) -> Option<usize> {
         usize::from(segment).checked_sub(usize::from(self.weighted))
