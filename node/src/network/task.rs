@@ -12,7 +12,7 @@ use futures::{
     FutureExt as _, StreamExt as _,
     future::{BoxFuture, Fuse, FusedFuture as _},
 };
-use libp2p::{Multiaddr, PeerId, Swarm, multiaddr::Protocol};
+use libp2p::{Multiaddr, PeerId, Swarm, multiaddr::Protocol, swarm::ConnectionId};
 use tokio::{
     sync::{mpsc, watch},
     task::{AbortHandle, JoinSet},
@@ -46,6 +46,8 @@ pub(super) struct Task {
     dialer: Dialer,
     announcer: Announcer,
     strangers: Strangers,
+    /// In the order in which they came up.
+    connections: BTreeMap<MemberId, Vec<ConnectionId>>,
     links: BTreeMap<MemberId, LinkState>,
     attempts: u64,
     outbox: Outbox,
@@ -71,6 +73,8 @@ struct LinkState {
     up: bool,
     /// Whether the link has ever been up since the member is connected.
     welcomed: bool,
+    /// Which run of the member this link leads to, once it has said so itself.
+    incarnation: Option<u64>,
 }
 
 pub(super) fn start(config: NetworkConfig) -> Result<(Network, EventStream), NetworkError> {
@@ -216,10 +220,27 @@ impl Task {
 
     fn on_told(&mut self, from: MemberId, mine: Heard, others: Vec<(MemberId, Vec<Multiaddr>)>) {
         let now = Instant::now();
+        self.notice_restart(&from, mine.incarnation);
         self.hear(from, mine, Route::Direct);
         for (member, addresses) in others {
             if self.book.hint(&member, addresses) {
                 self.dialer.hasten(&member, now);
+            }
+        }
+    }
+
+    /// A member that has started again is reached by its newest connection only; those to its former life
+    /// are closed now, since QUIC would take a while to notice.
+    fn notice_restart(&mut self, member: &MemberId, incarnation: u64) {
+        let Some(link) = self.links.get_mut(member) else { return };
+        let before = link.incarnation.replace(incarnation);
+        if before.is_none_or(|before| before == incarnation) {
+            return;
+        }
+        tracing::debug!(peer = %member, "restarted");
+        if let Some((_, stale)) = self.connections.get(member).and_then(|all| all.split_last()) {
+            for connection in stale {
+                self.swarm.close_connection(*connection);
             }
         }
     }
@@ -248,7 +269,10 @@ impl Task {
             notes: self.note_sender.clone(),
         };
         let worker = self.workers.spawn(link.run());
-        self.links.insert(member, LinkState { attempt: self.attempts, worker, up: false, welcomed });
+        self.links.insert(
+            member,
+            LinkState { attempt: self.attempts, worker, up: false, welcomed, incarnation: None },
+        );
         while self.workers.try_join_next().is_some() {}
     }
 

@@ -2,37 +2,45 @@
 
 use std::collections::BTreeSet;
 
-use consort_node::network::{self, Event, NetworkConfig, NetworkError, SendError};
+use consort_node::network::{self, Event, Network, NetworkConfig, NetworkError, SendError};
 use libp2p::multiaddr::Protocol;
 
 use super::consortium::{CONSORTIUM, Node, QUIC, TCP, id, identity, line, manifest, within};
 
 async fn a_line_of_knowledge_becomes_a_full_mesh(listen: &str) {
     let mut nodes = line(5, listen).await;
+    let senders: Vec<_> =
+        nodes.iter().map(|node| tokio::spawn(greet_whoever_connects(node.network.clone()))).collect();
     for (index, node) in nodes.iter_mut().enumerate() {
-        let mut met = BTreeSet::new();
-        while met.len() < 4 {
-            let member = node.next(|event| match event {
-                Event::Connected(member) => Some(member),
+        let (mut met, mut heard) = (BTreeSet::new(), BTreeSet::new());
+        while heard.len() < 4 {
+            match within(node.events.next()).await.unwrap() {
+                Event::Connected(member) => assert!(met.insert(member), "connected twice without a loss"),
                 Event::Disconnected(member) => panic!("{index} lost {member}"),
-                _ => None,
-            });
-            assert!(met.insert(member.await), "connected twice without a loss");
-        }
-    }
-    for from in &nodes {
-        for to in 0..5 {
-            if id(to) != from.network.local() {
-                from.network.send(id(to), from.network.local().0.to_vec()).await.unwrap();
+                Event::Frame { from, bytes } => {
+                    assert!(met.contains(&from), "a frame before its sender was connected");
+                    assert_eq!(bytes, from.0, "a frame comes from whom the event says");
+                    heard.insert(from);
+                }
+                _ => {}
             }
         }
     }
-    for node in &mut nodes {
-        let mut heard = BTreeSet::new();
-        while heard.len() < 4 {
-            let (from, bytes) = node.frame().await;
-            assert_eq!(bytes, from.0, "a frame comes from whom the event says");
-            heard.insert(from);
+    for sender in senders {
+        within(sender).await.unwrap();
+    }
+}
+
+async fn greet_whoever_connects(network: Network) {
+    let (mut connected, mut greeted) = (network.connected(), BTreeSet::new());
+    while greeted.len() < 4 {
+        let now = connected.borrow_and_update().clone();
+        for member in now.difference(&greeted.clone()) {
+            network.send(*member, network.local().0.to_vec()).await.unwrap();
+            greeted.insert(*member);
+        }
+        if greeted.len() < 4 {
+            connected.changed().await.unwrap();
         }
     }
 }
@@ -127,6 +135,29 @@ async fn a_killed_member_is_noticed_and_comes_back_elsewhere_over_tcp() {
 #[tokio::test]
 async fn a_killed_member_is_noticed_and_comes_back_elsewhere_over_quic() {
     a_killed_member_is_noticed_and_comes_back_elsewhere(QUIC).await;
+}
+
+async fn a_member_restarted_at_once_is_told_apart_from_its_former_life(listen: &str) {
+    let mut nodes = line(3, listen).await;
+    drop(nodes.pop());
+    let mut back = Node::start(2, 3, listen, &[nodes[0].address().await]);
+    for node in &mut nodes {
+        node.next(|event| matches!(event, Event::Disconnected(member) if member == id(2)).then_some(()))
+            .await;
+        node.next(|event| matches!(event, Event::Connected(member) if member == id(2)).then_some(())).await;
+        node.network.send(id(2), vec![1]).await.unwrap();
+        back.frame().await;
+    }
+}
+
+#[tokio::test]
+async fn a_member_restarted_at_once_is_told_apart_from_its_former_life_over_tcp() {
+    a_member_restarted_at_once_is_told_apart_from_its_former_life(TCP).await;
+}
+
+#[tokio::test]
+async fn a_member_restarted_at_once_is_told_apart_from_its_former_life_over_quic() {
+    a_member_restarted_at_once_is_told_apart_from_its_former_life(QUIC).await;
 }
 
 #[tokio::test]

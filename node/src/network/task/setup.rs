@@ -75,6 +75,7 @@ impl Task {
             peers,
             swarm,
             topic,
+            connections: BTreeMap::new(),
             links: BTreeMap::new(),
             attempts: 0,
             outbox: Outbox::default(),
