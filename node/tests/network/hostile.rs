@@ -47,7 +47,16 @@ impl Raw {
     async fn connect(identity: &NodeIdentity, node: &Node) -> Self {
         let peer = consort_node::identity::peer_id(&node.network.local()).unwrap();
         let mut swarm = Self::swarm(identity);
-        let control = swarm.behaviour().new_control();
+        let mut control = swarm.behaviour().new_control();
+        // A peer that takes no gossip would not be listened to either.
+        let mut gossip = control.accept(MESHSUB).unwrap();
+        tokio::spawn(async move {
+            while let Some((_, stream)) = gossip.next().await {
+                tokio::spawn(
+                    async move { tokio::io::copy(&mut stream.compat(), &mut tokio::io::sink()).await },
+                );
+            }
+        });
         let options = DialOpts::peer_id(peer).addresses(vec![node.address().await]).build();
         swarm.dial(options).unwrap();
         while !matches!(within(swarm.next()).await.unwrap(), SwarmEvent::ConnectionEstablished { .. }) {}
