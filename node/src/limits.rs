@@ -118,6 +118,11 @@ pub const MAX_NEGOTIATING_STREAMS: usize = 32;
 /// Incoming bulk streams of one member at a time: a vector, a standby copy, a result, one to spare.
 pub const MAX_BULK_PER_PEER: usize = 4;
 
+/// Control streams that one member may open at once, and per second: one lives as long as the connection.
+pub const CONTROL_STREAM_BURST: u32 = 32;
+/// See [`CONTROL_STREAM_BURST`].
+pub const CONTROL_STREAMS_PER_SECOND: u32 = 4;
+
 /// A stream is open, welcomed by the other side, within this time, or the attempt has failed.
 pub const OPEN_TIMEOUT: Duration = Duration::from_secs(10);
 
@@ -143,8 +148,11 @@ pub const GOSSIP_EVENTS: usize = 256;
 /// How long a shutdown waits for queued frames to leave.
 pub const SHUTDOWN_PATIENCE: Duration = Duration::from_secs(2);
 
-/// Warnings about refused strangers at once, and per second; the others are only counted.
-pub const STRANGER_WARNINGS: u32 = 5;
+/// Warnings about refused strangers, or about refused gossip, at once and per second: a flood must not reach
+/// the log.
+pub const WARNINGS: u32 = 8;
+/// See [`WARNINGS`].
+pub const WARNINGS_PER_SECOND: u32 = 1;
 
 /// Allows a burst, then a steady rate.
 #[derive(Debug, Clone)]

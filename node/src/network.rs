@@ -1,6 +1,6 @@
 //! The libp2p layer: members find each other, and messages, gossip and bulk data pass between them.
 //!
-//! One task owns the swarm ([`task`](self)); everybody else holds a [`Network`], which is cheap to clone,
+//! One task owns the swarm; everybody else holds a [`Network`], which is cheap to clone,
 //! and one consumer reads the [`EventStream`].
 //!
 //! ```text

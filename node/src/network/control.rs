@@ -15,7 +15,7 @@ use super::{
     Event, Traffic,
     link::Note,
     presence::{Exchange, Heard, check_addresses},
-    streams::{Duplex, Inbox},
+    streams::Inbox,
 };
 use crate::limits::{self, TokenBucket};
 
@@ -127,7 +127,7 @@ impl From<std::io::Error> for End {
 }
 
 /// Reads frames until the stream ends or the peer says something that it must not.
-pub(super) async fn read(member: MemberId, stream: Duplex, mut inbox: Inbox) -> End {
+pub(super) async fn read(member: MemberId, stream: impl AsyncRead + Unpin, mut inbox: Inbox) -> End {
     let mut stream = BufReader::new(stream);
     let mut exchanges = TokenBucket::new(limits::EXCHANGE_BURST, limits::EXCHANGE_PER_SECOND, Instant::now());
     let mut announced = false;
@@ -237,6 +237,23 @@ mod tests {
         let largest = limits::MAX_FRAME_BYTES as u32 + 1;
         let end = read_bytes(&largest.to_le_bytes()).await.err().unwrap();
         assert!(matches!(end, End::Closed), "the largest frame is awaited, and the stream ends instead");
+    }
+
+    #[tokio::test]
+    async fn no_frame_comes_before_its_sender_is_announced() {
+        let member = MemberId([1; 32]);
+        let (events, mut delivered) = mpsc::channel(1);
+        let (notes, _notes) = mpsc::channel(1);
+        let (announce, connected) = tokio::sync::watch::channel(Arc::default());
+        let inbox = Inbox { events, notes, connected, traffic: Arc::default() };
+        let frame = [3, 0, 0, 0, APPLICATION, 0xaa, 0xbb];
+        let mut reading = Box::pin(read(member, &frame[..], inbox));
+        assert!(futures::poll!(&mut reading).is_pending());
+        assert!(delivered.try_recv().is_err());
+        announce.send_replace(Arc::new([member].into()));
+        assert!(matches!(reading.await, End::Closed));
+        let event = delivered.try_recv().unwrap();
+        assert!(matches!(event, Event::Frame { from, bytes } if from == member && bytes == [0xaa, 0xbb]));
     }
 
     #[tokio::test]

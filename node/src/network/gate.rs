@@ -46,7 +46,10 @@ pub(super) struct Strangers {
 
 impl Strangers {
     pub(super) fn new(shared: Arc<Shared>) -> Self {
-        Self { shared, warnings: TokenBucket::new(limits::STRANGER_WARNINGS, 1, Instant::now()) }
+        Self {
+            shared,
+            warnings: TokenBucket::new(limits::WARNINGS, limits::WARNINGS_PER_SECOND, Instant::now()),
+        }
     }
 
     pub(super) fn refused(&mut self, peer: &PeerId, address: &Multiaddr) {

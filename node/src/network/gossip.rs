@@ -80,12 +80,22 @@ impl Refusal {
 /// Judges what arrives, and keeps the author's budget.
 pub(super) struct Judge {
     budgets: BTreeMap<MemberId, TokenBucket>,
+    warnings: TokenBucket,
 }
 
 impl Judge {
     pub(super) fn new(members: impl IntoIterator<Item = MemberId>) -> Self {
-        let budget = TokenBucket::new(limits::GOSSIP_BURST, limits::GOSSIP_PER_SECOND, Instant::now());
-        Self { budgets: members.into_iter().map(|member| (member, budget.clone())).collect() }
+        let now = Instant::now();
+        let budget = TokenBucket::new(limits::GOSSIP_BURST, limits::GOSSIP_PER_SECOND, now);
+        Self {
+            budgets: members.into_iter().map(|member| (member, budget.clone())).collect(),
+            warnings: TokenBucket::new(limits::WARNINGS, limits::WARNINGS_PER_SECOND, now),
+        }
+    }
+
+    /// Whether a refusal should be logged: whoever floods us must not flood the log.
+    pub(super) fn worth_a_warning(&mut self, now: Instant) -> bool {
+        self.warnings.take(now)
     }
 
     /// Whether a member may say something more; for this node too, since the others would ignore it.

@@ -4,7 +4,12 @@
 //! may never return. So the accepting side answers every stream with one byte, the opening side waits for
 //! it, tries again where it does not come, and gives up after [`limits::OPEN_TIMEOUT`].
 
-use std::{collections::BTreeMap, io, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    io,
+    sync::Arc,
+    time::Instant,
+};
 
 use consort_protocol::ids::MemberId;
 use futures::{Future, StreamExt as _};
@@ -19,7 +24,10 @@ use tokio::{
 use tokio_util::compat::{Compat, FuturesAsyncReadCompatExt as _};
 
 use super::{BulkStream, Event, Traffic, control, link::Note};
-use crate::{identity, limits};
+use crate::{
+    identity,
+    limits::{self, TokenBucket},
+};
 
 /// Small frames, one stream for each direction of a pair, as long as the pair is connected.
 pub(super) const CONTROL: StreamProtocol = StreamProtocol::new("/consort/1/control");
@@ -78,7 +86,7 @@ async fn attempt(control: &mut Control, peer: PeerId, protocol: StreamProtocol) 
 pub(super) struct Inbox {
     pub(super) events: mpsc::Sender<Event>,
     pub(super) notes: mpsc::Sender<Note>,
-    pub(super) connected: watch::Receiver<Arc<std::collections::BTreeSet<MemberId>>>,
+    pub(super) connected: watch::Receiver<Arc<BTreeSet<MemberId>>>,
     pub(super) traffic: Arc<Traffic>,
 }
 
@@ -95,7 +103,14 @@ impl Inbox {
 pub(super) async fn serve_control(mut incoming: IncomingStreams, inbox: Inbox) {
     let mut readers = JoinSet::new();
     let mut current: BTreeMap<MemberId, AbortHandle> = BTreeMap::new();
+    let mut budgets: BTreeMap<MemberId, TokenBucket> = BTreeMap::new();
     while let Some((member, stream)) = accept(&mut incoming, &mut readers).await {
+        let now = Instant::now();
+        let full = || TokenBucket::new(limits::CONTROL_STREAM_BURST, limits::CONTROL_STREAMS_PER_SECOND, now);
+        if !budgets.entry(member).or_insert_with(full).take(now) {
+            tracing::debug!(peer = %member, "control stream refused: too many of late");
+            continue;
+        }
         let reader = readers.spawn(read_control(member, stream, inbox.clone()));
         if let Some(old) = current.insert(member, reader) {
             old.abort();

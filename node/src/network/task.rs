@@ -12,7 +12,7 @@ use futures::{
     FutureExt as _, StreamExt as _,
     future::{BoxFuture, Fuse, FusedFuture as _},
 };
-use libp2p::{Multiaddr, PeerId, Swarm, multiaddr::Protocol};
+use libp2p::{Multiaddr, PeerId, Swarm, multiaddr::Protocol, swarm::ConnectionId};
 use tokio::{
     sync::{mpsc, watch},
     task::{AbortHandle, JoinSet},
@@ -30,11 +30,10 @@ use super::{
     link::{Link, Note},
     outbox::Outbox,
     presence::{Announcer, Exchange, Heard, split_peer},
-    streams::{self, Inbox},
-    transport,
 };
-use crate::{identity, limits};
+use crate::limits;
 
+mod setup;
 mod swarm_events;
 
 pub(super) struct Task {
@@ -47,6 +46,8 @@ pub(super) struct Task {
     dialer: Dialer,
     announcer: Announcer,
     strangers: Strangers,
+    /// In the order in which they came up.
+    connections: BTreeMap<MemberId, Vec<ConnectionId>>,
     links: BTreeMap<MemberId, LinkState>,
     attempts: u64,
     outbox: Outbox,
@@ -72,6 +73,8 @@ struct LinkState {
     up: bool,
     /// Whether the link has ever been up since the member is connected.
     welcomed: bool,
+    /// Which run of the member this link leads to, once it has said so itself.
+    incarnation: Option<u64>,
 }
 
 pub(super) fn start(config: NetworkConfig) -> Result<(Network, EventStream), NetworkError> {
@@ -82,110 +85,6 @@ pub(super) fn start(config: NetworkConfig) -> Result<(Network, EventStream), Net
 }
 
 impl Task {
-    fn new(config: NetworkConfig) -> Result<(Self, Network, EventStream), NetworkError> {
-        let NetworkConfig { identity, listen, peers: seeds, members, consortium } = config;
-        let local_peer = identity.public().to_peer_id();
-        let local = identity::member_id(&local_peer).map_err(|_| NetworkError::NotAMember(local_peer))?;
-        let mut peers = peer_ids(&members)?;
-        let topic = gossip::topic(&consortium);
-        let behaviour = Behaviour::new(&identity, &peers, &topic)?;
-        if peers.remove(&local).is_none() {
-            return Err(NetworkError::NotAMember(local_peer));
-        }
-
-        let mut streams = behaviour.streams.new_control();
-        let mut swarm = transport::swarm(identity, behaviour)?;
-        for address in listen {
-            let listening = swarm.listen_on(address.clone());
-            listening.map_err(|error| NetworkError::Listen { address, reason: innermost(&error) })?;
-        }
-
-        let now = Instant::now();
-        let shared = Arc::new(Shared::default());
-        let (event_sender, event_receiver) = mpsc::channel(limits::EVENT_QUEUE);
-        let (note_sender, notes) = mpsc::channel(limits::COMMAND_QUEUE);
-        let (command_sender, commands) = mpsc::channel(limits::COMMAND_QUEUE);
-        let (status_sender, status) = watch::channel(Vec::new());
-        let (connected, connected_receiver) = watch::channel(Arc::default());
-        let (addresses, addresses_receiver) = watch::channel(Vec::new());
-        let (ended_sender, ended) = mpsc::channel(1);
-        let stop = CancellationToken::new();
-
-        let inbox = Inbox {
-            events: event_sender.clone(),
-            notes: note_sender.clone(),
-            connected: connected_receiver.clone(),
-            traffic: shared.traffic.clone(),
-        };
-        let taken = |_| NetworkError::Setup("a stream protocol is registered twice".to_owned());
-        let control = streams.accept(streams::CONTROL).map_err(taken)?;
-        let bulk = streams.accept(streams::BULK).map_err(taken)?;
-        let mut workers = JoinSet::new();
-        workers.spawn(streams::serve_control(control, inbox.clone()));
-        workers.spawn(streams::serve_bulk(bulk, inbox));
-
-        let fixed = members.into_iter().filter(|(member, _)| *member != local);
-        let fixed =
-            fixed.map(|(member, addresses)| (member, addresses.into_iter().map(without_peer).collect()));
-        let mut task = Self {
-            local,
-            judge: Judge::new(peers.keys().copied().chain([local])),
-            book: AddressBook::new(fixed),
-            dialer: Dialer::new(local, peers.clone(), now),
-            announcer: Announcer::new(peers.len() + 1, now),
-            strangers: Strangers::new(shared.clone()),
-            peers,
-            swarm,
-            topic,
-            links: BTreeMap::new(),
-            attempts: 0,
-            outbox: Outbox::default(),
-            workers,
-            streams: streams.clone(),
-            shared: shared.clone(),
-            commands,
-            notes,
-            note_sender,
-            status,
-            events: event_sender,
-            connected,
-            addresses,
-            stop: stop.clone(),
-            _ended: ended,
-        };
-        for seed in seeds {
-            task.add_seed(seed, now);
-        }
-        let network = Network {
-            local,
-            shared,
-            commands: command_sender,
-            status: Arc::new(status_sender),
-            connected: connected_receiver,
-            addresses: addresses_receiver,
-            streams,
-            stop,
-            ended: ended_sender,
-        };
-        Ok((task, network, EventStream(event_receiver)))
-    }
-
-    /// An address to begin with, of a named member or of whoever answers.
-    fn add_seed(&mut self, mut address: Multiaddr, now: Instant) {
-        let Some(peer) = split_peer(&mut address) else {
-            self.dialer.add_seed(address, now);
-            return;
-        };
-        match identity::member_id(&peer) {
-            Ok(member) if self.peers.contains_key(&member) => {
-                self.book.add_fixed(&member, address);
-                self.dialer.hasten(&member, now);
-            }
-            Ok(member) if member == self.local => {}
-            _ => tracing::warn!(%peer, %address, "peer to begin with is not a member, not dialled"),
-        }
-    }
-
     async fn run(mut self) {
         // Outlives a turn of the loop, or readers of frames would take every place in the queue of events.
         let mut slot: Fuse<BoxFuture<'_, _>> = Fuse::terminated();
@@ -321,10 +220,27 @@ impl Task {
 
     fn on_told(&mut self, from: MemberId, mine: Heard, others: Vec<(MemberId, Vec<Multiaddr>)>) {
         let now = Instant::now();
+        self.notice_restart(&from, mine.incarnation);
         self.hear(from, mine, Route::Direct);
         for (member, addresses) in others {
             if self.book.hint(&member, addresses) {
                 self.dialer.hasten(&member, now);
+            }
+        }
+    }
+
+    /// A member that has started again is reached by its newest connection only; those to its former life
+    /// are closed now, since QUIC would take a while to notice.
+    fn notice_restart(&mut self, member: &MemberId, incarnation: u64) {
+        let Some(link) = self.links.get_mut(member) else { return };
+        let before = link.incarnation.replace(incarnation);
+        if before.is_none_or(|before| before == incarnation) {
+            return;
+        }
+        tracing::debug!(peer = %member, "restarted");
+        if let Some((_, stale)) = self.connections.get(member).and_then(|all| all.split_last()) {
+            for connection in stale {
+                self.swarm.close_connection(*connection);
             }
         }
     }
@@ -353,7 +269,10 @@ impl Task {
             notes: self.note_sender.clone(),
         };
         let worker = self.workers.spawn(link.run());
-        self.links.insert(member, LinkState { attempt: self.attempts, worker, up: false, welcomed });
+        self.links.insert(
+            member,
+            LinkState { attempt: self.attempts, worker, up: false, welcomed, incarnation: None },
+        );
         while self.workers.try_join_next().is_some() {}
     }
 
@@ -415,26 +334,7 @@ impl Task {
     }
 }
 
-fn peer_ids(
-    members: &BTreeMap<MemberId, Vec<Multiaddr>>,
-) -> Result<BTreeMap<MemberId, PeerId>, NetworkError> {
-    let spell = |member: &MemberId| match identity::peer_id(member) {
-        Ok(peer) => Ok((*member, peer)),
-        Err(error) => Err(NetworkError::BadMember { member: *member, reason: error.to_string() }),
-    };
-    members.keys().map(spell).collect()
-}
-
 fn without_peer(mut address: Multiaddr) -> Multiaddr {
     split_peer(&mut address);
     address
-}
-
-/// What the operating system said, below libp2p's wrappings.
-fn innermost(error: &dyn std::error::Error) -> String {
-    let mut error = error;
-    while let Some(source) = error.source() {
-        error = source;
-    }
-    error.to_string()
 }

@@ -1,6 +1,10 @@
 //! TCP with Noise and Yamux, and QUIC, under one swarm.
 
-use libp2p::{Swarm, SwarmBuilder, identity::Keypair, noise, quic, tcp, yamux};
+use std::net::{IpAddr, SocketAddr, TcpListener};
+
+use libp2p::{
+    Multiaddr, Swarm, SwarmBuilder, identity::Keypair, multiaddr::Protocol, noise, quic, tcp, yamux,
+};
 
 use super::{NetworkError, behaviour::Behaviour};
 use crate::limits;
@@ -22,6 +26,40 @@ pub(super) fn swarm(identity: Keypair, behaviour: Behaviour) -> Result<Swarm<Beh
         })
         .build();
     Ok(swarm)
+}
+
+/// Listens on an address, and says which one it was where that fails.
+pub(super) fn listen(swarm: &mut Swarm<Behaviour>, address: Multiaddr) -> Result<(), NetworkError> {
+    let refused = |reason: String| NetworkError::Listen { address: address.clone(), reason };
+    // libp2p listens with SO_REUSEPORT, under which a second node would share the port in silence and each
+    // would get half of the connections. The standard library's listener does not, so it notices.
+    if let Some(socket) = tcp_socket(&address) {
+        TcpListener::bind(socket).map_err(|error| refused(error.to_string()))?;
+    }
+    swarm.listen_on(address.clone()).map_err(|error| refused(innermost(&error)))?;
+    Ok(())
+}
+
+fn tcp_socket(address: &Multiaddr) -> Option<SocketAddr> {
+    let mut parts = address.iter();
+    let ip: IpAddr = match parts.next()? {
+        Protocol::Ip4(ip) => ip.into(),
+        Protocol::Ip6(ip) => ip.into(),
+        _ => return None,
+    };
+    match parts.next()? {
+        Protocol::Tcp(port) if port != 0 => Some((ip, port).into()),
+        _ => None,
+    }
+}
+
+/// What the operating system said, below libp2p's wrappings.
+fn innermost(error: &dyn std::error::Error) -> String {
+    let mut error = error;
+    while let Some(source) = error.source() {
+        error = source;
+    }
+    error.to_string()
 }
 
 fn multiplexing() -> yamux::Config {

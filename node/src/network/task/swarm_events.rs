@@ -25,8 +25,13 @@ impl Task {
             } => {
                 self.on_established(&peer_id, connection_id, &endpoint, num_established);
             }
-            SwarmEvent::ConnectionClosed { peer_id, num_established, cause, .. } => {
-                self.on_closed(&peer_id, num_established, cause.map(|cause| cause.to_string()));
+            SwarmEvent::ConnectionClosed { peer_id, connection_id, num_established, cause, .. } => {
+                self.on_closed(
+                    &peer_id,
+                    connection_id,
+                    num_established,
+                    cause.map(|cause| cause.to_string()),
+                );
             }
             SwarmEvent::OutgoingConnectionError { connection_id, peer_id, error } => {
                 self.on_dial_error(connection_id, peer_id, &error);
@@ -81,6 +86,7 @@ impl Task {
     ) {
         let Ok(member) = identity::member_id(peer) else { return };
         self.dialer.established(connection, &member);
+        self.connections.entry(member).or_default().push(connection);
         if let ConnectedPoint::Dialer { address, .. } = endpoint {
             self.book.reached(&member, without_peer(address.clone()));
         }
@@ -90,9 +96,12 @@ impl Task {
         }
     }
 
-    fn on_closed(&mut self, peer: &PeerId, remaining: u32, cause: Option<String>) {
+    fn on_closed(&mut self, peer: &PeerId, connection: ConnectionId, remaining: u32, cause: Option<String>) {
         let Ok(member) = identity::member_id(peer) else { return };
         tracing::debug!(peer = %member, remaining, ?cause, "connection closed");
+        if let Some(open) = self.connections.get_mut(&member) {
+            open.retain(|other| *other != connection);
+        }
         if remaining == 0 {
             let welcomed = self.unlink(&member);
             self.dialer.disconnected(&member, welcomed, Instant::now());
@@ -141,7 +150,9 @@ impl Task {
         let (author, said) = match self.judge.judge(message, Instant::now()) {
             Ok(judged) => judged,
             Err(refusal) => {
-                tracing::warn!(via = %self.short(via), author = ?message.source, %refusal, "gossip refused");
+                if self.judge.worth_a_warning(Instant::now()) {
+                    tracing::warn!(via = %self.short(via), author = ?message.source, %refusal, "gossip refused");
+                }
                 return refusal.acceptance();
             }
         };
