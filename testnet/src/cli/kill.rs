@@ -3,7 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-use crate::phase::Phase;
+use consort_protocol::phase::Phase;
 
 /// Whom a fault strikes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -44,7 +44,11 @@ impl FromStr for Kill {
         let round = round.parse().map_err(|_| {
             format!("'{}' is not the number of a round; the first is 0", round.escape_debug())
         })?;
-        Ok(Self { who, phase: phase.parse()?, round })
+        Ok(Self {
+            who,
+            phase: phase.parse().map_err(|error: consort_protocol::phase::UnknownPhase| error.to_string())?,
+            round,
+        })
     }
 }
 

@@ -5,7 +5,7 @@ use std::fs;
 use tempfile::TempDir;
 
 use super::*;
-use crate::phase::Phase;
+use consort_protocol::phase::Phase;
 
 #[test]
 fn no_arguments_are_the_demonstration() {

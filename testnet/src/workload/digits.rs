@@ -14,5 +14,5 @@ mod federated;
 mod model;
 
 pub(crate) use data::{Digits, Shard, Split};
-pub(crate) use federated::{Update, federated_plain, train_alone, train_central, train_local};
+pub(crate) use federated::{federated_plain, train_alone, train_central, train_local};
 pub(crate) use model::{Model, PARAMETERS, accuracy};

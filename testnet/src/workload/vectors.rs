@@ -5,6 +5,6 @@ mod inputs;
 mod plain;
 mod random;
 
-pub(crate) use inputs::{Extent, InputError, Inputs, list, weights};
+pub(crate) use inputs::{Extent, Inputs, list, weights};
 pub(crate) use plain::{Comparison, Plain, Reduction};
 pub(crate) use random::random;

@@ -25,6 +25,11 @@ impl Model {
         Self { parameters: vec![0.0; PARAMETERS] }
     }
 
+    /// The parameters, little-endian: what the model is known by.
+    pub(crate) fn to_bytes(&self) -> Vec<u8> {
+        self.parameters.iter().flat_map(|parameter| parameter.to_le_bytes()).collect()
+    }
+
     /// The next global model: this one plus the weighted mean of the updates.
     pub(crate) fn apply(&mut self, mean_update: &[f32]) {
         for (parameter, change) in self.parameters.iter_mut().zip(mean_update) {
