@@ -9,7 +9,10 @@
 //! seed. When nothing is left to deliver, time jumps to the next deadline.
 
 mod consortium;
+mod host;
 mod network;
+mod queue;
 
-pub use consortium::{Consortium, consortium};
-pub use network::{Envelope, Host, Kill, Report, Role, SequentialHost, Simulation};
+pub use consortium::{Consortium, ConsortiumError, consortium};
+pub use host::{Host, Role, SequentialHost};
+pub use network::{Envelope, Kill, Report, Simulation};
