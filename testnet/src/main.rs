@@ -5,7 +5,26 @@
 mod cli;
 mod phase;
 mod report;
+mod simulate;
 mod table;
 mod workload;
 
-fn main() {}
+use std::{io::Write as _, process::ExitCode};
+
+fn main() -> ExitCode {
+    match cli::parse(std::env::args_os()) {
+        Ok(cli::Command::Simulate(arguments)) => simulate::execute(&arguments),
+        Ok(cli::Command::Run(_)) => {
+            eprintln!("error: this build has no launcher; only simulate is there");
+            ExitCode::from(1)
+        }
+        Err(cli::Stop::Told(text)) => {
+            let _ = std::io::stdout().lock().write_all(text.as_bytes());
+            ExitCode::SUCCESS
+        }
+        Err(cli::Stop::Usage(line)) => {
+            eprintln!("error: {line}");
+            ExitCode::from(2)
+        }
+    }
+}
