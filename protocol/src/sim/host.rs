@@ -55,3 +55,56 @@ impl Host for SequentialHost {
         layout.chunks().map(|chunk| sum(chunk).unwrap_or_default()).collect()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::{collections::BTreeMap, sync::Arc};
+
+    use super::*;
+    use crate::{
+        array::{Array, Dtype, Values},
+        contract::{Task, Terms, spec_for},
+        encoding::{Input, Reduction},
+        manifest::Policy,
+        sim::{Simulation, consortium},
+    };
+
+    /// Counts pieces of work.
+    #[derive(Default)]
+    struct Counting(BTreeMap<(Role, Phase), usize>);
+
+    impl Host for Counting {
+        fn mask(&mut self, input: &ValidInput, plan: &MaskPlan, layout: &Layout) -> Vec<Vec<u8>> {
+            SequentialHost.mask(input, plan, layout)
+        }
+
+        fn sum(&mut self, vectors: &[&[Vec<u8>]], plan: &MaskPlan, layout: &Layout) -> Vec<Vec<u8>> {
+            SequentialHost.sum(vectors, plan, layout)
+        }
+
+        fn end(&mut self, _who: MemberId, role: Role, phase: Phase) {
+            *self.0.entry((role, phase)).or_default() += 1;
+        }
+    }
+
+    #[test]
+    fn work_belongs_to_the_phase_that_it_leads_to() {
+        const MEMBERS: usize = 4;
+        let consortium = consortium(MEMBERS, Policy::default(), 3).unwrap();
+        let spec = spec_for(&consortium.manifest, [(vec![2], Dtype::I64)], Reduction::Sum, None);
+        let task = Task { label: None, query: [0; 32], spec };
+        let terms = Arc::new(Terms::new(consortium.manifest.clone(), 0, 0, 0, task).unwrap());
+        let node = |identity: &Arc<crate::signing::Identity>| {
+            let array = Array::new(vec![2], Values::I64(vec![1, 2])).unwrap();
+            let input = Input { leaves: vec![array], weight: 1 };
+            let valid = ValidInput::new(input, &terms.contract().task.spec, terms.layout()).unwrap();
+            (identity.clone(), Some(valid))
+        };
+        let mut host = Counting::default();
+        let report =
+            Simulation::new(terms.clone(), consortium.identities.iter().map(node), 1, &mut host).run();
+        assert_eq!(report.aggregates.len(), MEMBERS);
+        // each member accepts the result, fetches it, stores it, and encodes its acknowledgement
+        assert_eq!(host.0[&(Role::Member, Phase::Publish)], 4 * MEMBERS);
+    }
+}

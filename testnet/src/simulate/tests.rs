@@ -77,6 +77,12 @@ fn one_wrong_element_at_one_member_is_found() {
 
 #[test]
 fn the_share_that_is_lost_is_rounded_down_and_spares_the_aggregator() {
+    for members in 4..=20 {
+        let setting = Setting::new(members, 1);
+        let lost = lost(1.0 / members as f64, &setting.consortium, &setting.terms).unwrap();
+        assert_eq!(lost.len(), 1);
+        assert!(!lost.contains(&setting.terms.aggregator()), "{members}");
+    }
     let setting = Setting::new(100, 1);
     let lost = |drop| lost(drop, &setting.consortium, &setting.terms);
     for (drop, count) in [(0.0, 0), (0.009, 0), (0.01, 1), (0.29, 29), (0.299, 29), (0.3, 30), (0.33, 33)] {
