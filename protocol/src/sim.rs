@@ -4,7 +4,8 @@
 //! consortium(seed) → identities, manifest          Simulation::new(…) → .kill() .interfere() → run() → Report
 //! ```
 //!
-//! The simulation drives the same [`Member`] and [`Aggregator`] as the node does. Control messages pass
+//! The simulation drives the same [`Member`](crate::member::Member) and
+//! [`Aggregator`](crate::aggregator::Aggregator) as the node does. Control messages pass
 //! through [`crate::codec`], links keep the order of their messages, everything else is shuffled by the
 //! seed. When nothing is left to deliver, time jumps to the next deadline.
 

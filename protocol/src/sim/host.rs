@@ -13,9 +13,9 @@ use super::network::Envelope;
 /// Which of a node's two machines.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Role {
-    /// [`Member`].
+    /// [`Member`](crate::member::Member).
     Member,
-    /// [`Aggregator`].
+    /// [`Aggregator`](crate::aggregator::Aggregator).
     Aggregator,
 }
 
