@@ -11,6 +11,7 @@ mod launch;
 mod node_process;
 mod report;
 mod rounds;
+mod simulate;
 mod table;
 mod view;
 mod workload;
@@ -36,7 +37,7 @@ fn main() -> ExitCode {
     }
     match cli::parse(arguments) {
         Ok(Command::Run(run)) => run_testnet(run),
-        Ok(Command::Simulate(_)) => ExitCode::SUCCESS,
+        Ok(Command::Simulate(arguments)) => simulate::execute(&arguments),
         Err(Stop::Told(text)) => {
             say(&text);
             ExitCode::SUCCESS

@@ -5,10 +5,10 @@ use std::io::IsTerminal;
 
 use crate::report::{Report, Round};
 
-const BOLD: &str = "1";
-const DIM: &str = "2";
-const RED: &str = "31";
-const GREEN: &str = "32";
+pub(crate) const BOLD: &str = "1";
+pub(crate) const DIM: &str = "2";
+pub(crate) const RED: &str = "31";
+pub(crate) const GREEN: &str = "32";
 const BARS: [char; 8] = ['▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'];
 /// Peer ids of one kind of key begin alike; their ends tell them apart.
 const ID_END: usize = 6;
@@ -54,33 +54,33 @@ pub(crate) fn table(report: &Report, color: bool) -> String {
 }
 
 /// A cell's text, and how it is painted.
-struct Cell {
+pub(crate) struct Cell {
     text: String,
     style: Option<&'static str>,
     left: bool,
 }
 
 impl Cell {
-    fn right(text: impl Into<String>) -> Self {
+    pub(crate) fn right(text: impl Into<String>) -> Self {
         Self { text: text.into(), style: None, left: false }
     }
 
-    fn left(text: impl Into<String>) -> Self {
+    pub(crate) fn left(text: impl Into<String>) -> Self {
         Self { text: text.into(), style: None, left: true }
     }
 
-    fn painted(self, style: &'static str) -> Self {
+    pub(crate) fn painted(self, style: &'static str) -> Self {
         Self { style: Some(style), ..self }
     }
 }
 
 #[derive(Clone, Copy)]
-struct Paint {
-    color: bool,
+pub(crate) struct Paint {
+    pub(crate) color: bool,
 }
 
 impl Paint {
-    fn with(self, style: &str, text: &str) -> String {
+    pub(crate) fn with(self, style: &str, text: &str) -> String {
         if self.color { format!("\x1b[{style}m{text}\x1b[0m") } else { text.to_owned() }
     }
 }
@@ -118,7 +118,7 @@ fn row(report: &Report, round: &Round, learns: bool) -> Vec<Cell> {
     cells
 }
 
-fn lay_out(rows: &[Vec<Cell>], paint: Paint) -> String {
+pub(crate) fn lay_out(rows: &[Vec<Cell>], paint: Paint) -> String {
     let columns = rows.first().map_or(0, Vec::len);
     let width = |column: usize| {
         rows.iter().filter_map(|row| row.get(column)).map(|cell| cell.text.chars().count()).max().unwrap_or(0)
@@ -202,7 +202,7 @@ fn percent(share: f64) -> String {
     format!("{:.1} %", share * 100.0)
 }
 
-fn size(bytes: u64) -> String {
+pub(crate) fn size(bytes: u64) -> String {
     const UNITS: [&str; 4] = ["KiB", "MiB", "GiB", "TiB"];
     if bytes < 1024 {
         return format!("{bytes} B");
