@@ -124,10 +124,33 @@ impl Puppet {
         dealer: &MemberId,
         receiver: &MemberId,
     ) -> ChaCha20Poly1305 {
-        let shared = self.sealing.diffie_hellman(&PublicKey::from(peer.sealing_key));
-        let info = [b"consort/v1/seal".as_slice(), &dealer.0, &receiver.0].concat();
-        let mut key = [0u8; 32];
-        Hkdf::<Sha256>::new(Some(&session.0), shared.as_bytes()).expand(&info, &mut key).unwrap();
-        ChaCha20Poly1305::new(&key.into())
+        seal_key(&self.sealing, &peer.sealing_key, session, dealer, receiver)
     }
+}
+
+fn seal_key(
+    mine: &StaticSecret,
+    peer: &[u8; 32],
+    session: &SessionId,
+    dealer: &MemberId,
+    receiver: &MemberId,
+) -> ChaCha20Poly1305 {
+    let shared = mine.diffie_hellman(&PublicKey::from(*peer));
+    let info = [b"consort/v1/seal".as_slice(), &dealer.0, &receiver.0].concat();
+    let mut key = [0u8; 32];
+    Hkdf::<Sha256>::new(Some(&session.0), shared.as_bytes()).expand(&info, &mut key).unwrap();
+    ChaCha20Poly1305::new(&key.into())
+}
+
+/// Real members open what puppets seal, and the other way round; puppets seal as another program does.
+#[test]
+fn puppets_seal_as_the_other_program_does() {
+    let vectors: serde_json::Value = serde_json::from_str(include_str!("../vectors/wire.json")).unwrap();
+    let bytes = |name: &str| hex::decode(vectors["seal"][name].as_str().unwrap()).unwrap();
+    let array = |name: &str| -> [u8; 32] { bytes(name).try_into().unwrap() };
+    let mine = StaticSecret::from(array("secret"));
+    let (dealer, receiver) = (MemberId(array("dealer")), MemberId(array("receiver")));
+    let key = seal_key(&mine, &array("peer"), &SessionId(array("session")), &dealer, &receiver);
+    let sealed = key.encrypt(&Nonce::default(), bytes("plaintext").as_slice()).unwrap();
+    assert_eq!(hex::encode(sealed), hex::encode(bytes("ciphertext")));
 }
