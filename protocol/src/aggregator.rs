@@ -26,7 +26,7 @@ use crate::{
     messages::{Abort, Message},
     phase::Phase,
     report::AbortReason,
-    roster::SeenKeys,
+    roster::{SeenKeys, Session},
     seat::{self, Outputs, Seat, send},
     signing::Identity,
 };
@@ -54,6 +54,21 @@ enum State {
     Summing(Summing),
     Publish(Publish),
     Closed,
+}
+
+impl State {
+    /// The session, once the roster is out.
+    fn session(&self) -> Option<&Session> {
+        match self {
+            Self::ShareKeys(phase) => Some(&phase.session),
+            Self::MaskedInput(phase) => Some(&phase.session),
+            Self::ConsistencyCheck(phase) => Some(&phase.session),
+            Self::Unmasking(phase) => Some(&phase.session),
+            Self::Summing(phase) => Some(&phase.session),
+            Self::Publish(phase) => Some(&phase.session),
+            Self::AdvertiseKeys(_) | Self::Closed => None,
+        }
+    }
 }
 
 /// What became of a phase.
@@ -158,9 +173,14 @@ impl Aggregator {
             (State::Publish(phase), Message::Acknowledge(acknowledgement)) => {
                 phase.acknowledge(from, &acknowledgement)
             }
-            // what comes after its phase has ended is late, not wrong; somebody left out can be told so
+            // what comes after its phase has ended is late, not wrong
             (State::AdvertiseKeys(_), _) => Err(FaultKind::Unexpected),
-            (_, Message::Advertise(_)) => {
+            (state, Message::Advertise(advertisement)) => {
+                // who repeats itself, or answers an earlier contract, is not left out of this attempt
+                let mine = advertisement.body.contract == *self.seat.terms.digest();
+                if !mine || state.session().is_none_or(|session| session.position(&from).is_some()) {
+                    return Ok(());
+                }
                 let reason = AbortReason::Inconsistent {
                     phase: Phase::AdvertiseKeys,
                     detail: "the roster is complete".into(),

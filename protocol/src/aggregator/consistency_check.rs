@@ -24,7 +24,7 @@ use crate::{
 use super::{Progress, all_answered, share_keys::Verifiers, too_few, unmasking::Unmasking};
 
 pub(super) struct ConsistencyCheck {
-    session: Arc<Session>,
+    pub(super) session: Arc<Session>,
     mask_set: AcceptedMaskSet,
     verifiers: BTreeMap<MemberId, Verifiers>,
     slot: u32,

@@ -30,7 +30,7 @@ use crate::{
 use super::{Progress, all_answered, consistency_check::ConsistencyCheck, share_keys::Verifiers, too_few};
 
 pub(super) struct MaskedInput {
-    session: Arc<Session>,
+    pub(super) session: Arc<Session>,
     mask_set: AcceptedMaskSet,
     verifiers: BTreeMap<MemberId, Verifiers>,
     statements: BTreeMap<MemberId, Signed<masked_input::MaskedInput>>,

@@ -20,7 +20,7 @@ use crate::{
 use super::all_answered;
 
 pub(super) struct Publish {
-    session: Arc<Session>,
+    pub(super) session: Arc<Session>,
     published: Published,
     acknowledged: BTreeSet<MemberId>,
 }

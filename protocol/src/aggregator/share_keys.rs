@@ -40,7 +40,7 @@ pub(super) struct Verifiers {
 }
 
 pub(super) struct ShareKeys {
-    session: Arc<Session>,
+    pub(super) session: Arc<Session>,
     /// Dealers that each member confirmed, with the digests of their commitments.
     confirmed: BTreeMap<MemberId, BTreeSet<(MemberId, Digest)>>,
     verifiers: BTreeMap<MemberId, (Digest, Verifiers)>,

@@ -35,7 +35,7 @@ use crate::{
 use super::{Progress, all_answered, publish::Publish, share_keys::Verifiers, too_few};
 
 pub(super) struct Unmasking {
-    session: Arc<Session>,
+    pub(super) session: Arc<Session>,
     mask_set: AcceptedMaskSet,
     verifiers: BTreeMap<MemberId, Verifiers>,
     certificate: Certificate,
@@ -214,7 +214,7 @@ impl Unmasking {
 
 /// The sum is being computed.
 pub(super) struct Summing {
-    session: Arc<Session>,
+    pub(super) session: Arc<Session>,
     certificate: Certificate,
 }
 

@@ -9,7 +9,7 @@ use rand_core::CryptoRng;
 
 use crate::{
     fault::FaultKind,
-    ids::MemberId,
+    ids::{MemberId, SessionId},
     io::{JournalEntry, Output},
     messages::{
         Message,
@@ -26,6 +26,10 @@ use crate::{
 
 use super::{sealing::SealingKey, share_keys::ShareKeys};
 
+/// Sessions of which a dealer's early shares are kept: this one, and as many earlier ones as may still
+/// be on their way.
+const EARLY_SESSIONS: usize = 4;
+
 /// Both secrets of a session; they erase themselves on drop.
 pub(super) struct Secrets {
     pub(super) mask_key: MaskKey,
@@ -36,8 +40,9 @@ pub(super) struct AdvertiseKeys {
     secrets: Secrets,
     sealing: SealingKey,
     advertisement: Signed<Advertisement>,
-    /// Shares from those who got the roster first; one for each member at most.
-    early: BTreeMap<MemberId, SealedShares>,
+    /// Shares from those who got the roster first, and late ones of earlier attempts: until the roster is
+    /// here nobody can tell them apart.
+    early: BTreeMap<MemberId, BTreeMap<SessionId, SealedShares>>,
 }
 
 impl AdvertiseKeys {
@@ -77,7 +82,10 @@ impl AdvertiseKeys {
         if !seat.terms.manifest().contains(&from) {
             return Err(FaultKind::Stranger(from));
         }
-        self.early.entry(from).or_insert(shares);
+        let kept = self.early.entry(from).or_default();
+        if kept.len() < EARLY_SESSIONS {
+            kept.entry(shares.session).or_insert(shares);
+        }
         Ok(())
     }
 
@@ -95,19 +103,21 @@ impl AdvertiseKeys {
         rng: &mut impl CryptoRng,
         out: &mut Outputs,
     ) -> Result<ShareKeys, AbortReason> {
-        let contract = seat.terms.contract();
+        let (contract, id) = (seat.terms.contract(), session.id());
         out.push(Output::Phase(Phase::ShareKeys));
         out.push(Output::Journal(JournalEntry::RosterAccepted {
             round: contract.round,
             attempt: contract.attempt,
-            session: session.id(),
+            session: id,
             participants: session.participants().iter().map(|participant| participant.id).collect(),
             keys: session.keys().collect(),
         }));
         let mut next =
             ShareKeys::begin(seat, Arc::new(session), roster.digest(), self.secrets, self.sealing, rng, out)?;
-        for (dealer, shares) in self.early {
-            next.early(seat, dealer, &shares, out)?;
+        for (dealer, mut kept) in self.early {
+            if let Some(shares) = kept.remove(&id) {
+                next.early(seat, dealer, &shares, out)?;
+            }
         }
         Ok(next)
     }

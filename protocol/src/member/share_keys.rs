@@ -115,7 +115,7 @@ impl ShareKeys {
         Ok(phase)
     }
 
-    /// Shares that came before the roster: those of this session count, others never will.
+    /// Shares of this session that came before the roster.
     pub(super) fn early(
         &mut self,
         seat: &Seat,

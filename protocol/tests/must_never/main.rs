@@ -1,0 +1,16 @@
+//! What an honest node must never do (PROTOCOL section 6): in each test somebody tries to make it.
+
+mod certificate;
+mod evil_members;
+mod fuzz;
+mod mask_set;
+mod monitor;
+mod oracle;
+mod proposal;
+mod puppet;
+mod replay;
+mod result;
+mod roster;
+mod shares;
+mod uniformity;
+mod world;

@@ -1,0 +1,143 @@
+//! No result without its certificate.
+
+use consort_protocol::{
+    fault::FaultKind,
+    io::Output,
+    messages::{
+        Abort, Message,
+        publish::{Published, Sum},
+    },
+    phase::Phase,
+    report::AbortReason,
+    signing::Signed,
+};
+
+use crate::world::{World, faults, ignored, refused, sent};
+
+fn revealed() -> World {
+    let world = World::new(8, 2).shared().masked();
+    let everybody = world.everybody();
+    world.voted(&everybody).revealed(&everybody)
+}
+
+fn honest(world: &World) -> Published {
+    world.published(world.certificate(world.survivors(&world.everybody()), &world.everybody()))
+}
+
+fn fetches(out: &[Output]) -> usize {
+    out.iter().filter(|output| matches!(output, Output::Fetch(_))).count()
+}
+
+fn offer(change: impl FnOnce(&World, &mut Published)) -> Vec<Output> {
+    let mut world = revealed();
+    let mut published = honest(&world);
+    change(&world, &mut published);
+    world.tell(Message::Published(Box::new(published)))
+}
+
+#[test]
+fn an_honest_one_is_fetched_and_acknowledged_once_it_is_stored() {
+    let mut world = revealed();
+    let victim = world.victim();
+    let published = honest(&world);
+    let out = world.tell(Message::Published(Box::new(published)));
+    assert_eq!((fetches(&out), sent(&out).len()), (1, 0));
+    let stored = consort_protocol::io::Input::Done(consort_protocol::io::Work::Stored);
+    assert!(matches!(sent(&world.input(&victim, stored))[..], [(_, Message::Acknowledge(_))]));
+}
+
+#[test]
+fn anybody_may_pass_it_on() {
+    let mut world = revealed();
+    let (other, victim) = (world.honest_ids()[1], world.victim());
+    let published = honest(&world);
+    assert_eq!(fetches(&world.say(other, &victim, Message::Published(Box::new(published)))), 1);
+}
+
+#[test]
+fn without_enough_votes() {
+    let out = offer(|_, published| published.certificate.votes.truncate(5));
+    refused(&out, FaultKind::Votes { valid: 5, needed: 6 });
+    let out = offer(|_, published| published.certificate.votes.clear());
+    refused(&out, FaultKind::Votes { valid: 0, needed: 6 });
+}
+
+#[test]
+fn with_the_certificate_of_another_set_session_or_slot() {
+    let out = offer(|world, published| {
+        let smaller = world.survivors(&world.everybody()[1..]);
+        published.certificate = world.certificate(smaller, &world.everybody());
+    });
+    refused(&out, FaultKind::Session);
+    refused(&offer(|_, published| published.certificate.session.0[0] ^= 1), FaultKind::Session);
+    refused(&offer(|_, published| published.certificate.slot = 1), FaultKind::Session);
+}
+
+#[test]
+fn with_a_forged_vote() {
+    let out = offer(|_, published| {
+        published.certificate.votes.truncate(6);
+        published.certificate.votes[0].1 = published.certificate.votes[1].1;
+    });
+    refused(&out, FaultKind::Votes { valid: 5, needed: 6 });
+}
+
+fn resigned(change: impl FnOnce(&mut Sum)) -> Vec<Output> {
+    offer(|world, published| {
+        let mut sum = published.sum.body;
+        change(&mut sum);
+        published.sum = world.decree(sum);
+    })
+}
+
+#[test]
+fn of_another_session_or_set() {
+    refused(&resigned(|sum| sum.session.0[0] ^= 1), FaultKind::Session);
+    refused(&resigned(|sum| sum.survivors[0] ^= 1), FaultKind::Session);
+}
+
+#[test]
+fn signed_by_somebody_else_or_not_at_all() {
+    let out = offer(|world, published| published.sum.body.root = [1 ^ world.honest.len() as u8; 32]);
+    refused(&out, FaultKind::Signature);
+    let mut author = None;
+    let out = offer(|world, published| {
+        let other = world.victim();
+        author = Some(FaultKind::Author { signer: other, expected: world.aggregator() });
+        published.sum = world.sign(published.sum.body, &other);
+    });
+    refused(&out, author.unwrap());
+}
+
+/// Before it has revealed, a member knows of nothing that could have a result.
+#[test]
+fn too_early() {
+    let mut world = World::new(8, 2).shared().masked();
+    let published = honest(&world);
+    ignored(&world.tell(Message::Published(Box::new(published))));
+}
+
+#[test]
+fn an_abort_counts_from_the_aggregator_and_for_this_contract_only() {
+    let mut world = World::new(8, 2).shared();
+    let (aggregator, victim) = (world.aggregator(), world.victim());
+    let other = world.puppet_ids().into_iter().find(|id| *id != aggregator).unwrap();
+    let reason = AbortReason::AggregatorLost { phase: Phase::ShareKeys };
+    let body = Abort { contract: *world.terms.digest(), phase: Phase::ShareKeys, reason };
+
+    let by_other = world.sign(body.clone(), &other);
+    let author = FaultKind::Author { signer: other, expected: aggregator };
+    refused(&world.say(other, &victim, Message::Abort(Box::new(by_other.clone()))), author.clone());
+    refused(&world.tell(Message::Abort(Box::new(by_other))), author);
+    let elsewhere = world.decree(Abort { contract: [1; 32], ..body.clone() });
+    refused(&world.tell(Message::Abort(Box::new(elsewhere))), FaultKind::Session);
+    let wrong = world.signature(world.mask_set_like(), &aggregator);
+    let forged = Signed::from_parts(body.clone(), aggregator, wrong);
+    refused(&world.tell(Message::Abort(Box::new(forged))), FaultKind::Signature);
+    assert!(world.honest[&victim].phase().is_some(), "it goes on");
+
+    let real = world.decree(body);
+    let out = world.tell(Message::Abort(Box::new(real)));
+    assert_eq!(faults(&out), []);
+    assert!(world.honest[&victim].phase().is_none());
+}
