@@ -1,6 +1,10 @@
 //! One attempt as this node takes part in it: its state machines, its jobs, and what they have come to.
 
-use std::{collections::BTreeMap, sync::Arc, time::Instant};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+    time::Instant,
+};
 
 use consort_protocol::{
     aggregator::Aggregator,
@@ -15,6 +19,7 @@ use consort_protocol::{
 };
 use rand::{SeedableRng as _, rngs::StdRng};
 use tokio::task::JoinSet;
+use tokio_util::sync::{CancellationToken, DropGuard};
 
 use crate::events::Role;
 
@@ -32,7 +37,11 @@ pub(super) struct Attempt {
     pub(super) outcome: Option<Outcome>,
     pub(super) aggregate: Option<Arc<encoding::Aggregate>>,
     pub(super) phases: PhaseClock,
-    pub(super) received: usize,
+    /// Whose vectors are here.
+    pub(super) received: BTreeSet<MemberId>,
+    /// Tells detached jobs of this attempt that it is over.
+    pub(super) ended: CancellationToken,
+    _end_on_drop: DropGuard,
     pub(super) expected: usize,
     rng: StdRng,
 }
@@ -42,6 +51,7 @@ impl Attempt {
     pub(super) fn new(terms: Arc<Terms>) -> Result<Self, String> {
         let rng = StdRng::try_from_rng(&mut rand::rngs::SysRng)
             .map_err(|error| format!("the operating system's random number generator failed: {error}"))?;
+        let ended = CancellationToken::new();
         Ok(Self {
             terms,
             member: None,
@@ -53,7 +63,9 @@ impl Attempt {
             outcome: None,
             aggregate: None,
             phases: PhaseClock::default(),
-            received: 0,
+            received: BTreeSet::new(),
+            _end_on_drop: ended.clone().drop_guard(),
+            ended,
             expected: 0,
             rng,
         })

@@ -13,6 +13,7 @@ use consort_protocol::{
     aggregator::Aggregator,
     codec,
     contract::{Contract, Task, Terms},
+    election,
     encoding::{self, ValidInput},
     ids::MemberId,
     io::{Input, JournalEntry, Now, Output, Work},
@@ -191,14 +192,12 @@ impl Driver {
                 self.both(|| Input::Lost(peer)).await;
             }
             Event::Status { from, bytes } => {
-                if let Some(status) = Status::decode(&bytes)
-                    && self.state.peers.is_connected(&from)
-                {
+                if let Some(status) = Status::decode(&bytes) {
                     self.state.peers.status(from, status);
                 }
             }
             Event::Frame { from, bytes } => match codec::decode::<Message>(&bytes) {
-                Ok(Message::Contract(contract)) => self.contract(from, *contract).await,
+                Ok(Message::Contract(contract)) => self.contract(from, *contract, true).await,
                 Ok(message) => {
                     let role = recipient(&message);
                     self.feed(role, Input::Message(from, Box::new(message))).await;
@@ -209,7 +208,7 @@ impl Driver {
                 Ok(message @ Message::Published(_)) => {
                     self.feed(Role::Member, Input::Message(from, Box::new(message))).await;
                 }
-                Ok(Message::Contract(contract)) => self.contract(from, *contract).await,
+                Ok(Message::Contract(contract)) => self.contract(from, *contract, false).await,
                 _ => tracing::warn!(%from, "gossip that is no announcement dropped"),
             },
             Event::Bulk { from, stream } => self.bulk(from, stream),
@@ -221,19 +220,29 @@ impl Driver {
         self.observer.notify(NodeEvent::Peers(connected)).await;
     }
 
-    /// Somebody proposes an attempt.
-    async fn contract(&mut self, from: MemberId, contract: Signed<Contract>) {
+    /// Somebody proposes an attempt. A contract is kept only if it is its author's turn, so nobody can take
+    /// another one's place; one for each slot, so a second contract of the same slot changes nothing.
+    async fn contract(&mut self, from: MemberId, contract: Signed<Contract>, direct: bool) {
         let (round, slot) = (contract.body.round, contract.body.slot);
         let current = self.state.gathering.round;
-        if contract.signer != from || !(current..current + limits::ROUNDS_AHEAD).contains(&round) {
-            tracing::debug!(%from, round, current, "contract dropped: not its author's, or not for a round near mine");
+        let order = election::order(&self.manifest, round);
+        let turn = (slot as usize).checked_rem(order.len()).and_then(|place| order.get(place));
+        if contract.signer != from || turn != Some(&from) {
+            tracing::warn!(%from, round, slot, "contract dropped: it is not its author's turn");
+            return;
+        }
+        if !(current..current + limits::ROUNDS_AHEAD).contains(&round) {
+            if direct && round < current {
+                self.decline(&contract, "this round is over").await;
+            }
             return;
         }
         if self.state.pending.is_none() && self.state.attempt.is_none() {
-            self.decline(&contract, "no input is waiting").await;
+            if direct {
+                self.decline(&contract, "no input is waiting").await;
+            }
             return;
         }
-        // one for each slot: a second contract of the same slot changes nothing
         self.state.proposed.entry((round, slot)).or_insert(contract);
         while self.state.proposed.len() > limits::MAX_PROPOSED {
             self.state.proposed.pop_last();
@@ -288,10 +297,13 @@ impl Driver {
     async fn join_proposed(&mut self, task: &Task) -> bool {
         let round = self.state.gathering.round;
         self.state.proposed.retain(|(of, _), _| *of >= round);
-        let ready = self.state.proposed.range((round, 0)..=(round, u32::MAX));
-        let Some(key) = ready
-            .map(|(key, _)| *key)
-            .find(|(_, slot)| self.state.gathering.may_skip_to(*slot, &self.state.peers))
+        let proposed = self.state.proposed.range((round, 0)..=(round, u32::MAX));
+        let may_join = |slot, contract: &Signed<Contract>| {
+            self.state.peers.is_connected(&contract.signer)
+                && self.state.gathering.may_skip_to(slot, &self.state.peers)
+        };
+        let Some(key) =
+            proposed.filter(|((_, slot), contract)| may_join(*slot, contract)).map(|(key, _)| *key).next()
         else {
             return false;
         };
@@ -340,6 +352,12 @@ impl Driver {
         let (now, seen, absent) = (self.now(), self.state.seen.clone(), self.state.peers.absent());
         let mut outputs = Vec::new();
         if as_aggregator {
+            // whoever is not connected to this node may still learn of the round
+            if let Ok(contract) = terms.sign(&self.identity)
+                && let Ok(bytes) = codec::encode(&Message::Contract(Box::new(contract)))
+            {
+                self.network.publish(bytes);
+            }
             let (aggregator, out) =
                 Aggregator::propose(self.identity.clone(), terms.clone(), seen.clone(), absent.clone(), now);
             attempt.aggregator = Some(aggregator);
@@ -467,11 +485,11 @@ impl Driver {
         if let Some(aggregate) = done.aggregate {
             attempt.aggregate = Some(aggregate);
         }
-        if matches!(done.work, Work::Received(..)) {
-            attempt.received += 1;
+        if let Work::Received(member, _) = done.work {
+            attempt.received.insert(member);
             let event = NodeEvent::Received {
                 round: attempt.terms.contract().round,
-                vectors: attempt.received,
+                vectors: attempt.received.len(),
                 expected: attempt.expected,
             };
             self.observer.notify(event).await;
@@ -530,13 +548,15 @@ impl Driver {
 
     fn bulk(&mut self, from: MemberId, mut stream: BulkStream) {
         let intake = self.state.attempt.as_ref().and_then(|attempt| attempt.intake.clone());
+        let ended = self.state.attempt.as_ref().map(|attempt| attempt.ended.clone()).unwrap_or_default();
         let (results, generation, done) =
             (self.results.clone(), self.state.generation, self.state.done.0.clone());
         tokio::spawn(async move {
             let served = match read_message(&mut stream).await {
                 Ok(Request::Upload(session)) => match intake.filter(|intake| intake.session() == session) {
-                    Some(intake) => match intake.receive(from, stream).await {
-                        Ok(root) => {
+                    Some(intake) => match ended.run_until_cancelled(intake.receive(from, stream)).await {
+                        None => Err(std::io::Error::other("the attempt ended before the upload did")),
+                        Some(Ok(root)) => {
                             let work = Work::Received(from, root);
                             let _ = done
                                 .send(Done {
@@ -548,7 +568,7 @@ impl Driver {
                                 .await;
                             Ok(())
                         }
-                        Err(error) => Err(error),
+                        Some(Err(error)) => Err(error),
                     },
                     None => Err(std::io::Error::other("an upload for no session of mine")),
                 },

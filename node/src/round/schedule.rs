@@ -45,7 +45,6 @@ impl Peers {
     pub(super) fn disconnected(&mut self, id: MemberId, now: Now) {
         self.connected.remove(&id);
         self.last_seen.insert(id, now);
-        self.statuses.remove(&id);
     }
 
     pub(super) fn status(&mut self, id: MemberId, status: Status) {
@@ -71,19 +70,22 @@ impl Peers {
 
     /// How many, I included, wait with this task for this round.
     fn ready(&self, round: u64, task: &Digest) -> usize {
-        let waits = |status: &&Status| status.round == round && status.waiting.as_ref() == Some(task);
-        1 + self.statuses.values().filter(waits).count()
+        1 + self.connected.iter().filter(|id| self.waits(id, round, task)).count()
+    }
+
+    /// Whether a member waits with this task for this round. What it said before it was lost still counts
+    /// when it is back: it says so if it has changed.
+    fn waits(&self, id: &MemberId, round: u64, task: &Digest) -> bool {
+        self.statuses
+            .get(id)
+            .is_some_and(|status| status.round == round && status.waiting.as_ref() == Some(task))
     }
 
     /// Whether everybody who counts waits with this task.
     fn all_ready(&self, round: u64, task: &Digest, now: Now) -> bool {
         let forgotten = |id: &MemberId| self.last_seen.get(id).is_some_and(|seen| now >= *seen + FORGET);
-        self.manifest.members().iter().map(|member| &member.id).filter(|id| **id != self.me).all(|id| {
-            self.statuses
-                .get(id)
-                .is_some_and(|status| status.round == round && status.waiting.as_ref() == Some(task))
-                || forgotten(id)
-        })
+        let others = self.manifest.members().iter().map(|member| &member.id).filter(|id| **id != self.me);
+        others.into_iter().all(|id| (self.is_connected(id) && self.waits(id, round, task)) || forgotten(id))
     }
 
     /// When an aggregator that is not connected loses its slot, once the round could start; `None` for one that is.
