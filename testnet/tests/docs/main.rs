@@ -65,9 +65,9 @@ fn every_test_that_the_threat_model_names_exists() {
     for name in named {
         let mut parts: Vec<&str> = name.split("::").collect();
         let function = format!("fn {}(", parts.pop().unwrap());
-        let found = sources.iter().any(|(path, text)| {
-            path.ends_with(&format!("/{}", parts.join("/"))) && text.contains(&function)
-        });
+        let found = sources
+            .iter()
+            .any(|(path, text)| path.ends_with(&format!("/{}", parts.join("/"))) && text.contains(&function));
         assert!(found, "docs/threat-model.md names {name}, but there is no such test");
     }
 }
