@@ -20,7 +20,7 @@ fn scene() -> Scene {
 }
 
 /// Changes what these members say about one thing, and signs it anew.
-fn resign<T: Statement + Clone>(
+pub(crate) fn resign<T: Statement + Clone>(
     signed: &mut Signed<T>,
     by: &[Arc<Identity>],
     change: impl FnOnce(&mut T),
@@ -36,7 +36,7 @@ fn ids(identities: &[Arc<Identity>]) -> Vec<MemberId> {
     identities.iter().map(|identity| identity.id()).collect()
 }
 
-fn blamed(played: &Played, scene: &Scene, kind: &FaultKind) -> Vec<MemberId> {
+pub(crate) fn blamed(played: &Played, scene: &Scene, kind: &FaultKind) -> Vec<MemberId> {
     let aggregator = scene.terms.aggregator();
     let blames = played.blames().into_iter();
     let mut who: Vec<MemberId> =
