@@ -1,5 +1,25 @@
-//! The Consort node.
+//! The Consort node: carries out over libp2p what [`consort_protocol`] says.
+//!
+//! ```text
+//!   Node::submit ─► round::driver ◄─► network (one swarm task)       ledger: what must not be forgotten
+//!                      │   ▲
+//!                      ▼   │ effects and inputs
+//!              Member, Aggregator (consort-protocol)
+//! ```
+
 #![forbid(unsafe_code)]
 
+pub mod config;
+pub mod consortium;
+pub mod events;
+pub mod home;
+pub mod identity;
+pub mod ledger;
+pub mod limits;
 pub mod network;
+mod node;
 pub mod npy;
+mod round;
+
+pub use node::{Node, NodeOptions, Reduce, StartError, Submission, SubmitError};
+pub use round::RoundResult;

@@ -1,3 +1,11 @@
-//! consort
+//! `consort`: the node.
+
 #![forbid(unsafe_code)]
-fn main() {}
+
+mod cli;
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    cli::main()
+}

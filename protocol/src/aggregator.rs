@@ -272,8 +272,8 @@ impl Aggregator {
     }
 
     fn close(&mut self, reason: AbortReason, phase: Phase, out: &mut Outputs) {
-        let others: Vec<MemberId> = seat::others(&self.seat).collect();
-        for member in others {
+        let everybody: Vec<MemberId> = seat::others(&self.seat).chain([self.seat.me]).collect();
+        for member in everybody {
             self.tell(member, reason.clone(), phase, out);
         }
         self.state = State::Closed;

@@ -91,6 +91,8 @@ pub enum JournalEntry {
         attempt: u32,
         /// The session, which names the roster.
         session: SessionId,
+        /// Who is on it.
+        participants: Vec<MemberId>,
         /// All keys on it, never to be accepted again.
         keys: Vec<[u8; 32]>,
     },

@@ -41,6 +41,7 @@ pub struct MemberEntry {
 
 /// The rules that all members have signed. `None` means: computed from the number of members.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Policy {
     /// How many members may be corrupt, the aggregator included (`c`).
     pub corrupt: Option<u16>,

@@ -65,11 +65,6 @@ pub enum Outcome {
         /// Threshold of the session, for those who check the certificate later.
         threshold: usize,
     },
-    /// The attempt goes on without this member; its input is not in the sum.
-    LeftOut {
-        /// The phase in which it was left out.
-        phase: Phase,
-    },
     /// No result.
     Aborted(AbortReason),
 }
@@ -80,7 +75,7 @@ impl Outcome {
     pub fn survivors(&self) -> Option<&SurvivorSet> {
         match self {
             Self::Completed { published, .. } => Some(&published.certificate.survivors),
-            Self::LeftOut { .. } | Self::Aborted(_) => None,
+            Self::Aborted(_) => None,
         }
     }
 }

@@ -247,3 +247,6 @@ fn within(part: Part) -> String {
         part => format!(" of {part}"),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -141,8 +141,87 @@ impl Layout {
         self.segments.iter().map(|segment| (segment.len * u64::from(segment.bits)).div_ceil(8)).sum()
     }
 
+    /// Where a chunk begins among the bytes of all chunks.
+    #[must_use]
+    pub fn packed_offset(&self, chunk: &Chunk) -> u64 {
+        let before = self.segments.iter().take(usize::from(chunk.segment));
+        let segments: u64 = before.map(|segment| (segment.len * u64::from(segment.bits)).div_ceil(8)).sum();
+        segments + chunk.start * u64::from(chunk.bits) / 8
+    }
+
     /// Which array a segment holds; `None` for the weight.
     pub(super) fn leaf_of(&self, segment: u16) -> Option<usize> {
         usize::from(segment).checked_sub(usize::from(self.weighted))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::{CHUNK_ELEMENTS, Chunk, Layout, Segment};
+
+    /// Every element with its segment and ring, in order.
+    fn elements(layout: &Layout) -> Vec<(u16, u64, u8)> {
+        let segments = layout.segments().iter().enumerate();
+        segments
+            .flat_map(|(number, segment)| (0..segment.len).map(move |i| (number as u16, i, segment.bits)))
+            .collect()
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(40))]
+
+        #[test]
+        fn chunks_are_the_elements_cut_at_segments_and_sizes(
+            segments in proptest::collection::vec(
+                (prop_oneof![1u64..10, 32_760u64..32_780, 65_530u64..65_540, 98_304u64..=98_304], 1u64..1 << 40),
+                1..6,
+            ),
+        ) {
+            let segments =
+                segments.iter().map(|&(len, unit)| Segment::new(len, true, unit, 1, 9).unwrap()).collect();
+            let layout = Layout::new(segments, false, 9);
+            let naive: Vec<Chunk> = elements(&layout)
+                .chunk_by(|a, b| a.0 == b.0)
+                .flat_map(|segment| segment.chunks(CHUNK_ELEMENTS as usize))
+                .enumerate()
+                .map(|(index, run)| {
+                    let (segment, start, bits) = run[0];
+                    Chunk { index: index as u32, segment, start, len: run.len() as u32, bits }
+                })
+                .collect();
+            prop_assert_eq!(layout.chunk_count() as usize, naive.len());
+            prop_assert_eq!(layout.chunks().collect::<Vec<_>>(), naive.clone());
+            prop_assert_eq!(layout.chunk(naive.len() as u32), None);
+            prop_assert_eq!(layout.chunk(u32::MAX), None);
+            prop_assert_eq!(layout.packed_len(), naive.iter().map(|chunk| chunk.packed_len() as u64).sum::<u64>());
+            prop_assert_eq!(layout.elements(), naive.iter().map(|chunk| u64::from(chunk.len)).sum::<u64>());
+        }
+
+        #[test]
+        fn bits_are_the_fewest_that_tell_all_sums_apart(
+            unit in 1u64.., less in 0u32..64, weight in 1u64..1 << 20, members in 1usize..1000, signed: bool,
+        ) {
+            let unit = (unit >> less).max(1);
+            let largest = u128::from(unit) * u128::from(weight) * members as u128;
+            let sums = if signed { 2 * largest + 1 } else { largest + 1 };
+            let fewest = (1..128).find(|&b| sums <= 1u128 << b).unwrap();
+            match Segment::new(5, signed, unit, weight, members) {
+                Ok(segment) => {
+                    prop_assert_eq!(u32::from(segment.bits), fewest);
+                    prop_assert_eq!(segment.max, unit * weight);
+                }
+                Err(needs) => {
+                    prop_assert!(fewest > 64);
+                    prop_assert_eq!(needs, fewest);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_sum_beyond_any_integer_is_refused() {
+        assert_eq!(Segment::new(1, true, u64::MAX, u64::MAX, usize::MAX), Err(128));
     }
 }

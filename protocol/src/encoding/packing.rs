@@ -124,3 +124,102 @@ fn unpack_bits(bytes: &[u8], bits: u32, out: &mut [u64]) -> Result<(), PackingEr
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::{PackingError, pack, packed_len, unpack};
+
+    fn packed(words: &[u64], bits: u8) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        pack(words, bits, &mut bytes);
+        bytes
+    }
+
+    /// Bit after bit, as the module's documentation says it.
+    fn naive(words: &[u64], bits: u8) -> Vec<u8> {
+        let bits = usize::from(bits);
+        let mut bytes = vec![0; (words.len() * bits).div_ceil(8)];
+        for (i, word) in words.iter().enumerate() {
+            for j in 0..bits {
+                let k = i * bits + j;
+                bytes[k / 8] |= ((word >> j & 1) as u8) << (k % 8);
+            }
+        }
+        bytes
+    }
+
+    #[test]
+    fn three_elements_of_five_bits_by_hand() {
+        // 00001, 10010, 11111 from the last to the first bit: 0_11111_10 010_00001
+        assert_eq!(packed(&[1, 0b10010, 0b11111], 5), [0x41, 0x7e]);
+        // −1 and 2^12 + 3 mod 2^12
+        assert_eq!(packed(&[u64::MAX, (1 << 12) + 3], 12), [0xff, 0x3f, 0x00]);
+        assert_eq!(packed(&[0x0102_0304_0506_0708], 64), [8, 7, 6, 5, 4, 3, 2, 1]);
+    }
+
+    #[test]
+    fn every_width_and_length_agrees_with_bit_by_bit_packing() {
+        for bits in 1..=64 {
+            for len in 0..70u64 {
+                let words: Vec<u64> = (1..=len).map(|i| i.wrapping_mul(0x9e37_79b9_7f4a_7c15)).collect();
+                let bytes = packed(&words, bits);
+                assert_eq!(bytes, naive(&words, bits), "{len} elements of {bits} bits");
+                assert_eq!(bytes.len(), packed_len(words.len(), bits));
+                let mut back = vec![0; words.len()];
+                unpack(&bytes, bits, &mut back).unwrap();
+                let reduced: Vec<u64> = words.iter().map(|word| word << (64 - bits) >> (64 - bits)).collect();
+                assert_eq!(back, reduced, "{len} elements of {bits} bits");
+            }
+        }
+    }
+
+    #[test]
+    fn packing_appends() {
+        let mut bytes = vec![9];
+        pack(&[7], 3, &mut bytes);
+        assert_eq!(bytes, [9, 7]);
+    }
+
+    #[test]
+    fn another_length_is_refused() {
+        let mut words = [0; 3];
+        for found in [0, 1, 3] {
+            let refusal = PackingError::Length { found, expected: 2 };
+            assert_eq!(unpack(&vec![0; found], 5, &mut words), Err(refusal));
+        }
+    }
+
+    #[test]
+    fn every_padding_bit_is_refused() {
+        for bits in 1..=64 {
+            for len in 1..=17 {
+                let used = len * usize::from(bits);
+                for k in used..used.next_multiple_of(8) {
+                    let mut bytes = vec![0; packed_len(len, bits)];
+                    bytes[k / 8] |= 1 << (k % 8);
+                    assert_eq!(unpack(&bytes, bits, &mut vec![0; len]), Err(PackingError::Padding));
+                }
+            }
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn arbitrary_bytes_are_refused_or_the_only_encoding(
+            bytes in proptest::collection::vec(any::<u8>(), 0..80),
+            bits in 1u8..=64,
+            len in 0usize..90,
+        ) {
+            let mut words = vec![0; len];
+            let fits = unpack(&bytes, bits, &mut words);
+            prop_assert_eq!(bytes.len() != packed_len(len, bits), matches!(fits, Err(PackingError::Length { .. })));
+            // the longest run of elements that these bytes can be
+            let mut words = vec![0; bytes.len() * 8 / usize::from(bits)];
+            if unpack(&bytes, bits, &mut words).is_ok() {
+                prop_assert_eq!(packed(&words, bits), bytes);
+            }
+        }
+    }
+}

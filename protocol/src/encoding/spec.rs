@@ -383,3 +383,6 @@ fn ways_out(encoding: &Encoding, reduction: Reduction) -> &'static str {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -3,7 +3,7 @@
 use hkdf::Hkdf;
 use sha2::Sha256;
 use subtle::{Choice, ConstantTimeEq};
-use zeroize::{Zeroize, ZeroizeOnDrop};
+use zeroize::ZeroizeOnDrop;
 
 use crate::{
     ids::{MemberId, SessionId},
@@ -14,7 +14,7 @@ const SELF_INFO: &[u8] = b"consort/v1/self";
 const PAIR_INFO: &[u8] = b"consort/v1/pair";
 
 /// The ChaCha20 key of one mask. It erases itself on drop, does not print, and compares in constant time.
-#[derive(Zeroize, ZeroizeOnDrop)]
+#[derive(ZeroizeOnDrop)]
 pub struct MaskSeed(pub(super) [u8; 32]);
 
 impl ConstantTimeEq for MaskSeed {

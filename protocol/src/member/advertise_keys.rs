@@ -109,6 +109,7 @@ impl AdvertiseKeys {
             round: contract.round,
             attempt: contract.attempt,
             session: id,
+            participants: session.participants().iter().map(|participant| participant.id).collect(),
             keys: session.keys().collect(),
         }));
         let mut next =

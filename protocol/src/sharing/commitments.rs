@@ -11,12 +11,15 @@ use vsss_rs::elliptic_curve::Group as _;
 use super::{PublicPoint, Share, ShareIndex, SharingError, Threshold, point};
 use crate::hash;
 
+/// Fewer shares are checked faster one by one: the weights of a batch are long, an index is short.
+const BATCH_FROM: usize = 4;
+
 /// A dealer's commitments C₀ … C₍ₜ₋₁₎ to the coefficients of its polynomial, as they travel: compressed
 /// points of edwards25519 under the standard base point, which is not among them.
 ///
 /// Decoding says nothing yet about what they are: call [`Commitments::verifier`].
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Commitments(Vec<[u8; 32]>);
+pub struct Commitments(pub(super) Vec<[u8; 32]>);
 
 impl Commitments {
     pub(super) fn of(points: impl Iterator<Item = EdwardsPoint>) -> Self {
@@ -89,7 +92,7 @@ impl Verifier {
     /// checks are faster: a weight costs more there than the small index.
     #[must_use]
     pub fn find_bad(&self, shares: &[(ShareIndex, &Share)], rng: &mut impl CryptoRng) -> Vec<ShareIndex> {
-        if shares.len() > 1 && self.batch_holds(shares, rng) {
+        if shares.len() >= BATCH_FROM && self.batch_holds(shares, rng) {
             return Vec::new();
         }
         let is_bad = |(index, share): &&(ShareIndex, &Share)| self.verify(*index, share).is_err();
@@ -102,7 +105,7 @@ impl Verifier {
         self.points.first().is_some_and(|constant| same_up_to_torsion(&secret_point, constant))
     }
 
-    fn batch_holds(&self, shares: &[(ShareIndex, &Share)], rng: &mut impl CryptoRng) -> bool {
+    pub(super) fn batch_holds(&self, shares: &[(ShareIndex, &Share)], rng: &mut impl CryptoRng) -> bool {
         let mut weighted_share = Scalar::ZERO;
         let mut coefficients = vec![Scalar::ZERO; self.points.len()];
         for (index, share) in shares {
@@ -126,7 +129,7 @@ fn same_up_to_torsion(left: &EdwardsPoint, right: &EdwardsPoint) -> bool {
 }
 
 /// `factor`·point in variable time; the factor is public and not zero.
-fn times_small(point: &EdwardsPoint, factor: u16) -> EdwardsPoint {
+pub(super) fn times_small(point: &EdwardsPoint, factor: u16) -> EdwardsPoint {
     let below_top = u16::BITS - factor.leading_zeros().min(u16::BITS - 1) - 1;
     (0..below_top).rev().fold(*point, |product, bit| {
         let doubled = product.double();

@@ -43,7 +43,6 @@ pub fn deal(
     members: usize,
     rng: &mut impl CryptoRng,
 ) -> Result<Dealing, SharingError> {
-    Threshold::new(threshold.get(), members)?;
     // held in a share for the sake of its drop
     let secret = DealtShare { identifier: Default::default(), value: IdentifierPrimeField(secret.scalar()) };
     let generator = ValueGroup(ED25519_BASEPOINT_POINT);
@@ -55,7 +54,7 @@ pub fn deal(
         rng,
     )
     .map_err(|_| SharingError::Threshold { threshold: threshold.get(), members })?;
-    // the set that comes back carries the generator in front of the commitments; it must not travel
+    // the generator comes back in front of the commitments; it must not travel
     let points = points.iter().skip(1).map(|point| point.0);
     Ok(Dealing {
         commitments: Commitments::of(points),

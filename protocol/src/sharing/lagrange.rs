@@ -1,14 +1,14 @@
 //! Reconstruction: Lagrange coefficients at zero once for a set of members, then one sum for each secret.
 
 use curve25519_dalek::Scalar;
-use zeroize::{Zeroize, ZeroizeOnDrop};
+use zeroize::ZeroizeOnDrop;
 
 use super::{RecoveredMaskKey, SelfMaskSecret, Share, ShareIndex, SharingError, Verifier};
 
 /// Coefficients at zero for the polynomial through the shares of a set of members. They depend on the
 /// set alone, so one computation serves all secrets that the same members reveal.
 pub struct Lagrange {
-    coefficients: Vec<Scalar>,
+    pub(super) coefficients: Vec<Scalar>,
 }
 
 impl Lagrange {
@@ -58,7 +58,8 @@ impl Lagrange {
 }
 
 /// What shares interpolate to, which need not be the secret. Good for nothing until it is checked.
-pub struct UncheckedSecret(Scalar);
+#[derive(ZeroizeOnDrop)]
+pub struct UncheckedSecret(pub(super) Scalar);
 
 impl UncheckedSecret {
     /// Compares with the commitment C₀ of the dealer.
@@ -73,15 +74,8 @@ impl UncheckedSecret {
     }
 }
 
-impl Drop for UncheckedSecret {
-    fn drop(&mut self) {
-        self.0.zeroize();
-    }
-}
-
-impl ZeroizeOnDrop for UncheckedSecret {}
-
 /// The secret that a dealer committed to, rebuilt from shares.
+#[derive(ZeroizeOnDrop)]
 pub struct RecoveredSecret(Scalar);
 
 impl RecoveredSecret {
@@ -97,11 +91,3 @@ impl RecoveredSecret {
         SelfMaskSecret(self.0)
     }
 }
-
-impl Drop for RecoveredSecret {
-    fn drop(&mut self) {
-        self.0.zeroize();
-    }
-}
-
-impl ZeroizeOnDrop for RecoveredSecret {}

@@ -7,7 +7,7 @@ use rand_core::CryptoRng;
 use serde::{Deserialize, Serialize};
 use subtle::{Choice, ConstantTimeEq};
 use x25519_dalek::{PublicKey, StaticSecret};
-use zeroize::{Zeroize, ZeroizeOnDrop, Zeroizing};
+use zeroize::{ZeroizeOnDrop, Zeroizing};
 
 use super::{PublicPoint, SharingError, feldman::sealed::Secret};
 
@@ -15,6 +15,7 @@ use super::{PublicPoint, SharingError, feldman::sealed::Secret};
 const SCALAR_BITS: usize = 253;
 
 /// A member's secret mask key of one session. It erases itself on drop and does not print.
+#[derive(ZeroizeOnDrop)]
 pub struct MaskKey(StaticSecret);
 
 impl MaskKey {
@@ -39,7 +40,7 @@ impl MaskKey {
     }
 
     #[cfg(test)]
-    pub(super) fn from_bytes(bytes: [u8; 32]) -> Self {
+    pub(crate) fn from_bytes(bytes: [u8; 32]) -> Self {
         Self(StaticSecret::from(bytes))
     }
 }
@@ -60,7 +61,7 @@ impl Secret for MaskKey {
 #[serde(try_from = "PublicPoint", into = "PublicPoint")]
 pub struct PublicMaskKey {
     point: PublicPoint,
-    u: [u8; 32],
+    pub(super) u: [u8; 32],
 }
 
 impl PublicMaskKey {
@@ -113,16 +114,12 @@ impl fmt::Debug for PublicMaskKey {
 
 /// A contributory Diffie-Hellman value of two members, the seed of their pairwise mask. It erases
 /// itself on drop, does not print, and compares in constant time.
+#[derive(ZeroizeOnDrop)]
 pub struct DhSecret([u8; 32]);
 
 impl DhSecret {
     pub(crate) fn as_bytes(&self) -> &[u8; 32] {
         &self.0
-    }
-
-    #[cfg(test)]
-    pub(crate) fn from_bytes(bytes: [u8; 32]) -> Self {
-        Self(bytes)
     }
 }
 
@@ -140,19 +137,12 @@ impl PartialEq for DhSecret {
 
 impl Eq for DhSecret {}
 
-impl Drop for DhSecret {
-    fn drop(&mut self) {
-        self.0.zeroize();
-    }
-}
-
-impl ZeroizeOnDrop for DhSecret {}
-
 /// A mask key rebuilt from shares, with which the masks that its owner left behind are removed.
 ///
 /// X25519 multiplies by the clamped integer, a multiple of 8, and only its residue s mod ℓ was shared.
 /// 8·(s/8 mod ℓ) is a multiple of 8 with that residue, so it acts like the clamped integer on every
 /// peer key, those with a part of small order included. Clamping s itself would give another key.
+#[derive(ZeroizeOnDrop)]
 pub struct RecoveredMaskKey {
     eighth: Scalar,
 }
@@ -174,11 +164,3 @@ impl RecoveredMaskKey {
         contributory.then_some(shared)
     }
 }
-
-impl Drop for RecoveredMaskKey {
-    fn drop(&mut self) {
-        self.eighth.zeroize();
-    }
-}
-
-impl ZeroizeOnDrop for RecoveredMaskKey {}

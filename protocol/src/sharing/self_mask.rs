@@ -2,11 +2,12 @@
 
 use curve25519_dalek::{EdwardsPoint, Scalar};
 use rand_core::CryptoRng;
-use zeroize::{Zeroize, ZeroizeOnDrop};
+use zeroize::ZeroizeOnDrop;
 
 use super::{PublicPoint, feldman::sealed::Secret};
 
 /// The secret b of a self mask: a random scalar. It erases itself on drop and does not print.
+#[derive(ZeroizeOnDrop)]
 pub struct SelfMaskSecret(pub(super) Scalar);
 
 impl SelfMaskSecret {
@@ -26,6 +27,11 @@ impl SelfMaskSecret {
     pub(crate) fn as_bytes(&self) -> &[u8; 32] {
         self.0.as_bytes()
     }
+
+    #[cfg(test)]
+    pub(crate) fn from_canonical(bytes: [u8; 32]) -> Self {
+        Self(Option::from(Scalar::from_canonical_bytes(bytes)).unwrap())
+    }
 }
 
 impl Secret for SelfMaskSecret {
@@ -33,11 +39,3 @@ impl Secret for SelfMaskSecret {
         self.0
     }
 }
-
-impl Drop for SelfMaskSecret {
-    fn drop(&mut self) {
-        self.0.zeroize();
-    }
-}
-
-impl ZeroizeOnDrop for SelfMaskSecret {}

@@ -11,7 +11,7 @@ use super::SharingError;
 ///
 /// It erases itself on drop, does not print, and compares in constant time. Encoded as 32 canonical
 /// little-endian bytes; others are refused when decoded.
-#[derive(Clone, Serialize, Deserialize)]
+#[derive(Clone, ZeroizeOnDrop, Serialize, Deserialize)]
 #[serde(try_from = "[u8; 32]", into = "[u8; 32]")]
 pub struct Share(pub(super) Scalar);
 
@@ -44,14 +44,6 @@ impl PartialEq for Share {
 }
 
 impl Eq for Share {}
-
-impl Drop for Share {
-    fn drop(&mut self) {
-        self.0.zeroize();
-    }
-}
-
-impl ZeroizeOnDrop for Share {}
 
 impl TryFrom<[u8; 32]> for Share {
     type Error = SharingError;

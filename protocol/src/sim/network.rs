@@ -1,21 +1,17 @@
 //! The network, the clock, and the driver of one simulated attempt.
 
 use std::{
-    collections::{BTreeMap, BTreeSet, VecDeque},
+    collections::{BTreeMap, BTreeSet},
     sync::Arc,
 };
 
-use chacha20::{
-    ChaCha20Rng,
-    rand_core::{Rng as _, SeedableRng as _},
-};
+use chacha20::{ChaCha20Rng, rand_core::SeedableRng as _};
 
 use crate::{
     aggregator::Aggregator,
-    bulk::{ChunkSum, mask_chunk},
     codec,
     contract::Terms,
-    encoding::{Aggregate, Decoder, Layout, ValidInput, packing},
+    encoding::{Aggregate, Decoder, ValidInput, packing},
     fault::PeerFault,
     hash::{Digest, digest},
     ids::MemberId,
@@ -32,6 +28,11 @@ use crate::{
     report::Outcome,
     roster::SeenKeys,
     signing::Identity,
+};
+
+use super::{
+    host::{Host, Role},
+    queue::Queue,
 };
 
 /// A control message on its way.
@@ -52,50 +53,6 @@ pub struct Kill {
     pub member: MemberId,
     /// The phase.
     pub phase: Phase,
-}
-
-/// Which of a node's two machines.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Role {
-    /// [`Member`].
-    Member,
-    /// [`Aggregator`].
-    Aggregator,
-}
-
-/// What the simulation leaves to its caller: work on vectors, and looking on.
-pub trait Host {
-    /// All chunks of a masked vector in order, packed.
-    fn mask(&mut self, input: &ValidInput, plan: &MaskPlan, layout: &Layout) -> Vec<Vec<u8>>;
-    /// All chunks of the unmasked sum in order, packed. `vectors` has the chunks of each survivor.
-    fn sum(&mut self, vectors: &[&[Vec<u8>]], plan: &MaskPlan, layout: &Layout) -> Vec<Vec<u8>>;
-    /// Work of a node begins.
-    fn begin(&mut self) {}
-    /// It ends; it was done by this node in this role and phase.
-    fn end(&mut self, _who: MemberId, _role: Role, _phase: Phase) {}
-    /// A message of so many bytes leaves a node.
-    fn sent(&mut self, _envelope: &Envelope, _bytes: usize) {}
-}
-
-/// Works on one chunk after the other.
-#[derive(Default)]
-pub struct SequentialHost;
-
-impl Host for SequentialHost {
-    fn mask(&mut self, input: &ValidInput, plan: &MaskPlan, layout: &Layout) -> Vec<Vec<u8>> {
-        layout.chunks().map(|chunk| mask_chunk(input, plan, &chunk).unwrap_or_default()).collect()
-    }
-
-    fn sum(&mut self, vectors: &[&[Vec<u8>]], plan: &MaskPlan, layout: &Layout) -> Vec<Vec<u8>> {
-        let sum = |chunk: crate::encoding::Chunk| {
-            let mut sum = ChunkSum::new(chunk);
-            for vector in vectors {
-                sum.add(vector.get(chunk.index as usize)?).ok()?;
-            }
-            sum.unmask(plan).ok()
-        };
-        layout.chunks().map(|chunk| sum(chunk).unwrap_or_default()).collect()
-    }
 }
 
 /// What came of a simulated attempt.
@@ -130,7 +87,7 @@ struct Node {
 pub struct Simulation<'a, H> {
     terms: Arc<Terms>,
     nodes: BTreeMap<MemberId, Node>,
-    queue: VecDeque<Envelope>,
+    queue: Queue,
     kills: Vec<Kill>,
     interfere: Interference<'a>,
     sums: BTreeMap<Digest, Vec<Vec<u8>>>,
@@ -164,7 +121,7 @@ impl<'a, H: Host> Simulation<'a, H> {
         Self {
             terms,
             nodes: members.into_iter().map(node).collect(),
-            queue: VecDeque::new(),
+            queue: Queue::default(),
             kills: Vec::new(),
             interfere: Box::new(|envelope| vec![envelope]),
             sums: BTreeMap::new(),
@@ -193,8 +150,8 @@ impl<'a, H: Host> Simulation<'a, H> {
     pub fn run(mut self) -> Report {
         self.start();
         loop {
-            while let Some(envelope) = self.pick() {
-                self.deliver(envelope);
+            while let Some((from, to, bytes)) = self.queue.pick(&mut self.rng) {
+                self.deliver(from, to, &bytes);
             }
             let deadlines = self.nodes.values().filter(|node| node.alive).flat_map(|node| {
                 [
@@ -223,6 +180,7 @@ impl<'a, H: Host> Simulation<'a, H> {
         let (seen, terms) = (Arc::new(SeenKeys::default()), self.terms.clone());
         let ids: Vec<MemberId> = self.nodes.keys().copied().collect();
         if let Some(node) = self.nodes.get_mut(&terms.aggregator()) {
+            self.host.begin();
             let (aggregator, out) = Aggregator::propose(
                 node.identity.clone(),
                 terms.clone(),
@@ -231,6 +189,7 @@ impl<'a, H: Host> Simulation<'a, H> {
                 self.now,
             );
             node.aggregator = Some(aggregator);
+            self.host.end(terms.aggregator(), Role::Aggregator, Phase::AdvertiseKeys);
             self.carry_out(terms.aggregator(), Role::Aggregator, out);
         }
         for id in ids {
@@ -245,18 +204,12 @@ impl<'a, H: Host> Simulation<'a, H> {
         }
     }
 
-    /// Any message that is the oldest of its link.
-    fn pick(&mut self) -> Option<Envelope> {
-        let length = self.queue.len() as u64;
-        let chosen = self.queue.get((self.rng.next_u64() % length.max(1)) as usize)?;
-        let (from, to) = (chosen.from, chosen.to);
-        let oldest = self.queue.iter().position(|envelope| (envelope.from, envelope.to) == (from, to))?;
-        self.queue.remove(oldest)
-    }
-
-    fn deliver(&mut self, envelope: Envelope) {
-        for Envelope { from, to, message } in (self.interfere)(envelope) {
-            let role = if is_for_aggregator(&message) { Role::Aggregator } else { Role::Member };
+    fn deliver(&mut self, from: MemberId, to: MemberId, bytes: &[u8]) {
+        self.host.begin();
+        let Ok(message) = codec::decode(bytes) else { return };
+        self.end(to, addressee(&message), None);
+        for Envelope { from, to, message } in (self.interfere)(Envelope { from, to, message }) {
+            let role = addressee(&message);
             // both sides have the contract from the start
             if !matches!(message, Message::Contract(_)) {
                 self.handle(to, role, Input::Message(from, Box::new(message)));
@@ -267,20 +220,28 @@ impl<'a, H: Host> Simulation<'a, H> {
     fn handle(&mut self, id: MemberId, role: Role, input: Input) {
         let Some(node) = self.nodes.get_mut(&id).filter(|node| node.alive) else { return };
         self.host.begin();
-        let (phase, out) = match role {
+        let (before, out) = match role {
             Role::Member => {
                 let Some(member) = &mut node.member else { return };
-                let phase = member.phase();
-                (phase, member.handle(input, self.now, &mut self.rng))
+                (member.phase(), member.handle(input, self.now, &mut self.rng))
             }
             Role::Aggregator => {
                 let Some(aggregator) = &mut node.aggregator else { return };
-                let phase = aggregator.phase();
-                (phase, aggregator.handle(input, self.now, &mut self.rng))
+                (aggregator.phase(), aggregator.handle(input, self.now, &mut self.rng))
             }
         };
-        self.host.end(id, role, phase.unwrap_or(Phase::Publish));
+        self.end(id, role, before);
         self.carry_out(id, role, out);
+    }
+
+    /// Ends a piece of work. `before` is the phase in which it was begun, for work that ends the attempt.
+    fn end(&mut self, id: MemberId, role: Role, before: Option<Phase>) {
+        let node = self.nodes.get(&id);
+        let phase = node.and_then(|node| match role {
+            Role::Member => node.member.as_ref()?.phase(),
+            Role::Aggregator => node.aggregator.as_ref()?.phase(),
+        });
+        self.host.end(id, role, phase.or(before).unwrap_or(Phase::Publish));
     }
 
     fn both(&mut self, id: MemberId, input: &dyn Fn() -> Input) {
@@ -296,7 +257,7 @@ impl<'a, H: Host> Simulation<'a, H> {
             match output {
                 Output::Phase(phase) => self.phase(id, role, phase),
                 Output::Journal(entry) => self.report.journals.entry(id).or_default().push(entry),
-                Output::Send(to, message) => self.send(Envelope { from: id, to, message: *message }),
+                Output::Send(to, message) => self.send(role, Envelope { from: id, to, message: *message }),
                 Output::Upload(plan) => self.upload(id, &plan),
                 Output::Fetch(published) => self.fetch(id, &published),
                 Output::Receive(..) => {}
@@ -325,14 +286,15 @@ impl<'a, H: Host> Simulation<'a, H> {
         }
     }
 
-    fn send(&mut self, envelope: Envelope) {
-        let Ok(bytes) = codec::encode(&envelope.message) else { return };
+    fn send(&mut self, role: Role, envelope: Envelope) {
+        self.host.begin();
+        let encoded = codec::encode(&envelope.message);
+        self.end(envelope.from, role, None);
+        let Ok(bytes) = encoded else { return };
         self.host.sent(&envelope, bytes.len());
         let Envelope { from, to, .. } = envelope;
         self.report.transcript = digest("transcript", &[&self.report.transcript, &from.0, &to.0, &bytes]);
-        if let Ok(message) = codec::decode(&bytes) {
-            self.queue.push_back(Envelope { from, to, message });
-        }
+        self.queue.push(from, to, bytes);
     }
 
     fn upload(&mut self, id: MemberId, plan: &MaskPlan) {
@@ -341,10 +303,13 @@ impl<'a, H: Host> Simulation<'a, H> {
         let chunks = self.host.mask(input, plan, self.terms.layout());
         let root = root_of(&chunks);
         self.host.end(id, Role::Member, Phase::MaskedInput);
-        self.report.vectors.insert(id, chunks);
         self.handle(id, Role::Member, Input::Done(Work::Uploaded(root)));
         let aggregator = self.terms.aggregator();
-        self.handle(aggregator, Role::Aggregator, Input::Done(Work::Received(id, root)));
+        self.host.begin();
+        let received = root_of(&chunks);
+        self.host.end(aggregator, Role::Aggregator, Phase::MaskedInput);
+        self.report.vectors.insert(id, chunks);
+        self.handle(aggregator, Role::Aggregator, Input::Done(Work::Received(id, received)));
     }
 
     fn unmask(&mut self, id: MemberId, survivors: &SurvivorSet, plan: &MaskPlan) {
@@ -363,8 +328,9 @@ impl<'a, H: Host> Simulation<'a, H> {
         let survivors = published.certificate.survivors.0.len();
         self.host.begin();
         let aggregate = decode(&self.terms, chunks, survivors);
+        let as_announced = root_of(chunks) == published.sum.body.root;
         self.host.end(id, Role::Member, Phase::Publish);
-        if let Some(aggregate) = aggregate {
+        if let Some(aggregate) = aggregate.filter(|_| as_announced) {
             self.report.aggregates.insert(id, aggregate);
             self.handle(id, Role::Member, Input::Done(Work::Stored));
         }
@@ -396,8 +362,9 @@ fn decode(terms: &Terms, chunks: &[Vec<u8>], survivors: usize) -> Option<Aggrega
     decoder.finish().ok()
 }
 
-fn is_for_aggregator(message: &Message) -> bool {
-    matches!(
+/// Which of the receiver's machines a message is for.
+fn addressee(message: &Message) -> Role {
+    let for_aggregator = matches!(
         message,
         Message::Advertise(_)
             | Message::Decline(_)
@@ -406,5 +373,6 @@ fn is_for_aggregator(message: &Message) -> bool {
             | Message::Vote(_)
             | Message::Reveal(_)
             | Message::Acknowledge(_)
-    )
+    );
+    if for_aggregator { Role::Aggregator } else { Role::Member }
 }

@@ -1,0 +1,76 @@
+//! The command line of `consort`: a file a command.
+
+mod run;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand, ValueEnum};
+use tracing_subscriber::EnvFilter;
+
+/// Exit code: it ran, and what it was asked for failed.
+const FAILED: u8 = 1;
+/// Exit code: unusable arguments or files, nothing was started.
+const UNUSABLE: u8 = 2;
+
+/// Secure aggregation without a server: the members of a consortium learn the sum of their vectors, and
+/// nothing else.
+#[derive(Parser)]
+#[command(
+    version,
+    after_help = "Examples:\n  consort run --home ~/.consort --consortium consortium.toml\n      take part in the rounds of a consortium until told to stop"
+)]
+struct Arguments {
+    /// How log lines are written to standard error
+    #[arg(long, global = true, value_enum, default_value_t = LogFormat::Text)]
+    log_format: LogFormat,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum LogFormat {
+    /// For people
+    Text,
+    /// One JSON object a line
+    Json,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Runs the node until it is told to stop with SIGTERM or SIGINT
+    Run(run::Arguments),
+}
+
+/// Why a command did not do what it was asked for.
+enum Failure {
+    /// Nothing was started.
+    Unusable(String),
+    /// It ran and failed.
+    Failed(String),
+}
+
+/// Parses, runs, and says in one line what went wrong.
+pub(crate) fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    log_to_stderr(arguments.log_format);
+    let result = match arguments.command {
+        Command::Run(arguments) => run::run(&arguments),
+    };
+    let (message, code) = match result {
+        Ok(()) => return ExitCode::SUCCESS,
+        Err(Failure::Unusable(message)) => (message, UNUSABLE),
+        Err(Failure::Failed(message)) => (message, FAILED),
+    };
+    eprintln!("error: {message}");
+    ExitCode::from(code)
+}
+
+fn log_to_stderr(format: LogFormat) {
+    let filter =
+        EnvFilter::try_from_env("CONSORT_LOG").unwrap_or_else(|_| EnvFilter::new("info,libp2p=warn"));
+    let subscriber = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    match format {
+        LogFormat::Text => subscriber.with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr())).init(),
+        LogFormat::Json => subscriber.json().flatten_event(true).init(),
+    }
+}

@@ -1,0 +1,80 @@
+//! What a node reports while it runs, for logs, the testnet and whoever else looks on.
+
+use std::{collections::BTreeMap, future::Future, pin::Pin};
+
+use consort_protocol::{fault::PeerFault, ids::MemberId, phase::Phase};
+
+use crate::ledger::AttemptRecord;
+
+/// Which part a node plays in an attempt.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Role {
+    /// It gives an input.
+    Member,
+    /// It collects and sums.
+    Aggregator,
+}
+
+/// Something happened.
+#[derive(Clone, Debug)]
+pub enum NodeEvent {
+    /// The node listens, at these addresses.
+    Listening(Vec<String>),
+    /// So many members of the consortium are connected, this node not counted.
+    Peers(usize),
+    /// A phase begins on this node. Its work begins once the observer has returned.
+    Phase {
+        /// The round.
+        round: u64,
+        /// The attempt.
+        attempt: u32,
+        /// The slot.
+        slot: u32,
+        /// The part this node plays.
+        role: Role,
+        /// The phase.
+        phase: Phase,
+    },
+    /// As aggregator: so many of the expected vectors are here.
+    Received {
+        /// The round.
+        round: u64,
+        /// Vectors that are complete.
+        vectors: usize,
+        /// Vectors expected.
+        expected: usize,
+    },
+    /// As aggregator: the attempt is over for everybody, with what each phase took, in milliseconds.
+    Aggregated {
+        /// The round.
+        round: u64,
+        /// Wall time of each phase.
+        phases_ms: BTreeMap<Phase, f64>,
+    },
+    /// A peer did something that it may not do.
+    Fault(PeerFault),
+    /// A round is over on this node.
+    RoundOver {
+        /// The round.
+        round: u64,
+        /// Tries in order.
+        attempts: Vec<AttemptRecord>,
+        /// Roster of the last one.
+        roster: Vec<MemberId>,
+    },
+}
+
+/// Looks on. The node waits for each call to return before it goes on.
+pub trait Observer: Send + Sync {
+    /// Something happened.
+    fn notify(&self, event: NodeEvent) -> Pin<Box<dyn Future<Output = ()> + Send + '_>>;
+}
+
+/// Does not look.
+pub struct NoObserver;
+
+impl Observer for NoObserver {
+    fn notify(&self, _event: NodeEvent) -> Pin<Box<dyn Future<Output = ()> + Send + '_>> {
+        Box::pin(async {})
+    }
+}

@@ -1,0 +1,200 @@
+//! The ledger: what a node must not forget, and the rounds it has seen, in one redb file.
+//!
+//! redb locks the file, so a second daemon on the same home is refused. Every write is on disk when the
+//! call returns.
+
+use std::path::Path;
+
+use consort_protocol::{
+    codec, contract::Contract, ids::MemberId, io::JournalEntry, messages::publish::Published,
+    roster::SeenKeys,
+};
+use redb::{Database, ReadableDatabase as _, ReadableTable as _, TableDefinition};
+use serde::{Deserialize, Serialize};
+
+const JOURNAL: TableDefinition<'_, u64, &[u8]> = TableDefinition::new("journal");
+const ROUNDS: TableDefinition<'_, u64, &[u8]> = TableDefinition::new("rounds");
+const META: TableDefinition<'_, &str, u64> = TableDefinition::new("meta");
+
+/// Format of this file; a later one is refused.
+const FORMAT: u64 = 1;
+
+/// Journal entries that are kept: hundreds of rounds more than any message in flight can refer to.
+const JOURNAL_ENTRIES: u64 = 8192;
+
+/// Why the ledger cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum LedgerError {
+    /// Another process has it open.
+    #[error("{0} is in use: another node runs on this home")]
+    InUse(String),
+    /// Written by a later version.
+    #[error("{path} has format {found}, this version reads up to {FORMAT}: upgrade consort")]
+    Format {
+        /// Where.
+        path: String,
+        /// Format found.
+        found: u64,
+    },
+    /// The database failed.
+    #[error("ledger: {0}")]
+    Database(String),
+    /// An entry cannot be encoded or decoded.
+    #[error("ledger entry: {0}")]
+    Entry(#[from] codec::CodecError),
+}
+
+/// One aggregator's try at a round.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AttemptRecord {
+    /// The attempt.
+    pub attempt: u32,
+    /// The slot within the round.
+    pub slot: u32,
+    /// Who aggregated, or should have.
+    pub aggregator: MemberId,
+    /// `completed`, or a plain word for what went wrong.
+    pub outcome: String,
+    /// What went wrong, in words.
+    pub detail: Option<String>,
+}
+
+/// A round as this node saw it end.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct RoundRecord {
+    /// The round.
+    pub round: u64,
+    /// Tries in order; the last one completed if `published` is there.
+    pub attempts: Vec<AttemptRecord>,
+    /// The accepted contract of the last try.
+    pub contract: Option<Contract>,
+    /// The result with its certificate.
+    pub published: Option<Published>,
+    /// Votes that the certificate needed.
+    pub threshold: u32,
+}
+
+/// The open ledger of a home.
+pub struct Ledger {
+    database: Database,
+    next: u64,
+}
+
+impl Ledger {
+    /// Opens or makes the ledger.
+    ///
+    /// # Errors
+    /// [`LedgerError`]: in use, of a later format, or damaged.
+    pub fn open(path: &Path) -> Result<Self, LedgerError> {
+        let name = path.display().to_string();
+        let database = Database::create(path).map_err(|error| match error {
+            redb::DatabaseError::DatabaseAlreadyOpen => LedgerError::InUse(name.clone()),
+            other => LedgerError::Database(other.to_string()),
+        })?;
+        let write = database.begin_write().map_err(failed)?;
+        let found = {
+            let mut meta = write.open_table(META).map_err(failed)?;
+            let found = meta.get("format").map_err(failed)?.map(|value| value.value());
+            if found.is_none() {
+                meta.insert("format", FORMAT).map_err(failed)?;
+            }
+            found.unwrap_or(FORMAT)
+        };
+        if found > FORMAT {
+            return Err(LedgerError::Format { path: name, found });
+        }
+        let next = {
+            let journal = write.open_table(JOURNAL).map_err(failed)?;
+            write.open_table(ROUNDS).map_err(failed)?;
+            journal.last().map_err(failed)?.map_or(0, |(key, _)| key.value() + 1)
+        };
+        write.commit().map_err(failed)?;
+        Ok(Self { database, next })
+    }
+
+    /// Puts an entry on disk before anything that follows from it leaves the process.
+    ///
+    /// # Errors
+    /// [`LedgerError`] where it is not on disk; then nothing may follow.
+    pub fn journal(&mut self, entry: &JournalEntry) -> Result<(), LedgerError> {
+        let bytes = codec::encode(entry)?;
+        let write = self.database.begin_write().map_err(failed)?;
+        {
+            let mut journal = write.open_table(JOURNAL).map_err(failed)?;
+            journal.insert(self.next, bytes.as_slice()).map_err(failed)?;
+            if let Some(oldest) = self.next.checked_sub(JOURNAL_ENTRIES) {
+                journal.remove(oldest).map_err(failed)?;
+            }
+        }
+        write.commit().map_err(failed)?;
+        self.next += 1;
+        Ok(())
+    }
+
+    /// Stores how a round ended.
+    ///
+    /// # Errors
+    /// [`LedgerError`] where it is not on disk.
+    pub fn record(&self, record: &RoundRecord) -> Result<(), LedgerError> {
+        let bytes = codec::encode(record)?;
+        let write = self.database.begin_write().map_err(failed)?;
+        write.open_table(ROUNDS).map_err(failed)?.insert(record.round, bytes.as_slice()).map_err(failed)?;
+        write.commit().map_err(failed)
+    }
+
+    /// How a round ended, if this node saw it.
+    ///
+    /// # Errors
+    /// [`LedgerError`] where the file is damaged.
+    pub fn round(&self, round: u64) -> Result<Option<RoundRecord>, LedgerError> {
+        let read = self.database.begin_read().map_err(failed)?;
+        let rounds = read.open_table(ROUNDS).map_err(failed)?;
+        let bytes = rounds.get(round).map_err(failed)?;
+        bytes.map(|bytes| Ok(codec::decode(bytes.value())?)).transpose()
+    }
+
+    /// The first round that this node may still take part in: later than any that it joined or recorded.
+    /// The secrets of a round that it had joined are gone with the process that made them.
+    ///
+    /// # Errors
+    /// [`LedgerError`] where the file is damaged.
+    pub fn next_round(&self) -> Result<u64, LedgerError> {
+        let read = self.database.begin_read().map_err(failed)?;
+        let rounds = read.open_table(ROUNDS).map_err(failed)?;
+        let mut next = rounds.last().map_err(failed)?.map_or(0, |(round, _)| round.value() + 1);
+        self.replay(|entry| {
+            if let JournalEntry::Joined { round, .. } | JournalEntry::RosterAccepted { round, .. } = entry {
+                next = next.max(round + 1);
+            }
+        })?;
+        Ok(next)
+    }
+
+    /// Keys of all sessions that are still in the journal.
+    ///
+    /// # Errors
+    /// [`LedgerError`] where the file is damaged.
+    pub fn seen_keys(&self) -> Result<SeenKeys, LedgerError> {
+        let mut seen = SeenKeys::default();
+        self.replay(|entry| {
+            if let JournalEntry::RosterAccepted { keys, .. } = entry {
+                seen.extend(keys);
+            }
+        })?;
+        Ok(seen)
+    }
+
+    fn replay(&self, mut each: impl FnMut(JournalEntry)) -> Result<(), LedgerError> {
+        let read = self.database.begin_read().map_err(failed)?;
+        let journal = read.open_table(JOURNAL).map_err(failed)?;
+        for entry in journal.iter().map_err(failed)? {
+            let (_, bytes) = entry.map_err(failed)?;
+            each(codec::decode(bytes.value())?);
+        }
+        Ok(())
+    }
+}
+
+fn failed(error: impl ToString) -> LedgerError {
+    LedgerError::Database(error.to_string())
+}

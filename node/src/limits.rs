@@ -1,0 +1,230 @@
+//! Every bound of the node, with its reason.
+//!
+//! A peer is trusted with none of them: what exceeds a bound is refused, delayed or dropped where it
+//! arrives, before memory is taken for it.
+
+use std::time::{Duration, Instant};
+
+/// One control frame (PROTOCOL section 11): keys, shares and rosters fit, vectors never do.
+pub const MAX_FRAME_BYTES: usize = consort_protocol::codec::MAX_CONTROL_BYTES;
+
+/// Bytes of control frames that wait for one peer: four of the largest, so that a peer who does not
+/// read costs no more than that.
+pub const MAX_QUEUED_BYTES: usize = 4 * MAX_FRAME_BYTES;
+
+/// Control frames that wait for one peer, however small they are: bounds the bookkeeping.
+pub const MAX_QUEUED_FRAMES: usize = 1024;
+
+/// How long a sender waits for room in a peer's queue. Longer than any hiccup of a live peer, shorter
+/// than the deadlines of a phase.
+pub const SEND_PATIENCE: Duration = Duration::from_secs(2);
+
+/// Small frames are gathered into writes of this size, one Noise message each.
+pub const WRITE_BATCH_BYTES: usize = 64 << 10;
+
+/// One message of the application on gossip (PROTOCOL section 11): digests and announcements.
+pub const MAX_GOSSIP_BYTES: usize = 64 << 10;
+
+/// Room for what gossipsub adds to a message: author, key, signature, topic, our own envelope.
+pub const GOSSIP_ENVELOPE_BYTES: usize = 1 << 10;
+
+/// Gossip that waits for one peer before more is dropped; gossip is a hint, so it never queues for long.
+pub const GOSSIP_QUEUE_MESSAGES: usize = 256;
+
+/// Messages of one author that are taken at once, and how many more a second: presence and a round's
+/// announcements stay far below, a flood is ignored and not passed on.
+pub const GOSSIP_BURST: u32 = 64;
+/// See [`GOSSIP_BURST`].
+pub const GOSSIP_PER_SECOND: u32 = 16;
+
+/// The application's status in presence: a few counters and digests.
+pub const MAX_STATUS_BYTES: usize = 1 << 10;
+
+/// Addresses in one presence: a few interfaces, two transports, two address families.
+pub const MAX_ADDRESSES: usize = 16;
+
+/// Characters of one address; the longest useful one (DNS name, QUIC, peer id) stays below.
+pub const MAX_ADDRESS_BYTES: usize = 256;
+
+/// Members whose addresses one exchange frame names, so that it stays below [`MAX_FRAME_BYTES`].
+pub const MAX_EXCHANGE_MEMBERS: usize = 200;
+
+/// Exchange frames that one peer may send at once, and per second: 10 000 members fit into the burst.
+pub const EXCHANGE_BURST: u32 = 64;
+/// See [`EXCHANGE_BURST`].
+pub const EXCHANGE_PER_SECOND: u32 = 1;
+
+/// Addresses of one member that come from others and not from itself: hints that nobody has signed.
+pub const MAX_HINTS: usize = 8;
+
+/// Presence is repeated this often, or slower in a large consortium: [`presence_interval`].
+pub const PRESENCE_INTERVAL: Duration = Duration::from_secs(5);
+
+/// Presence that changes is sent at once, but no more often than this.
+pub const PRESENCE_SPACING: Duration = Duration::from_millis(200);
+
+/// How often presence is repeated among so many members: all of them together send at most twenty a second.
+#[must_use]
+pub fn presence_interval(members: usize) -> Duration {
+    let share = Duration::from_millis(50).saturating_mul(u32::try_from(members).unwrap_or(u32::MAX));
+    PRESENCE_INTERVAL.max(share)
+}
+
+/// Dials in flight: a storm of handshakes times itself out, a handful at a time does not.
+pub const MAX_DIALS: usize = 8;
+
+/// First pause after a failed dial, doubled with each failure.
+pub const DIAL_BACKOFF_MIN: Duration = Duration::from_millis(500);
+
+/// Longest pause between dials of one member.
+pub const DIAL_BACKOFF_MAX: Duration = Duration::from_secs(60);
+
+/// Head start of the member with the lower id when both could dial: spares most double connections.
+pub const DIAL_HEAD_START: Duration = Duration::from_millis(400);
+
+/// Connections per member: one, and the one that both ends open when they dial at the same time.
+pub const MAX_CONNECTIONS_PER_PEER: u32 = 2;
+
+/// Handshakes of incoming connections that may be under way, beside one for each member: strangers have
+/// to finish a handshake before they can be refused, so this bounds what they cost.
+pub const MAX_PENDING_INCOMING: u32 = 64;
+
+/// Silence on an answering connection after which it counts as dead: a peer whose machine vanished sends
+/// no reset. Generous, because a busy machine answers late.
+pub const PING_TIMEOUT: Duration = Duration::from_secs(15);
+
+/// How often a connection is asked whether it is alive.
+pub const PING_INTERVAL: Duration = Duration::from_secs(5);
+
+/// A QUIC connection without a packet for so long is dead; a killed process sends none.
+pub const QUIC_IDLE: Duration = Duration::from_secs(5);
+
+/// QUIC asks for a sign of life this often, several times per [`QUIC_IDLE`].
+pub const QUIC_KEEP_ALIVE: Duration = Duration::from_secs(1);
+
+/// QUIC bytes under way on one stream.
+pub const QUIC_STREAM_WINDOW: u32 = 1 << 20;
+
+/// QUIC bytes under way on a connection: more than all bulk streams of a peer can hold back together, so
+/// that unread bulk data never stalls the control stream.
+pub const QUIC_CONNECTION_WINDOW: u32 = (MAX_BULK_PER_PEER as u32 + 4) * QUIC_STREAM_WINDOW;
+
+/// Streams of one connection, both directions: control, gossip, identify, ping, bulk, with slack.
+pub const MAX_STREAMS: usize = 64;
+
+/// Streams of one connection that are being negotiated.
+pub const MAX_NEGOTIATING_STREAMS: usize = 32;
+
+/// Incoming bulk streams of one member at a time: a vector, a standby copy, a result, one to spare.
+pub const MAX_BULK_PER_PEER: usize = 4;
+
+/// Control streams that one member may open at once, and per second: one lives as long as the connection.
+pub const CONTROL_STREAM_BURST: u32 = 32;
+/// See [`CONTROL_STREAM_BURST`].
+pub const CONTROL_STREAMS_PER_SECOND: u32 = 4;
+
+/// A stream is open, welcomed by the other side, within this time, or the attempt has failed.
+pub const OPEN_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Pause before a stream is tried again that the other side lost.
+pub const REOPEN_PAUSE: Duration = Duration::from_millis(100);
+
+/// Pause before a link is opened again that broke while the connection stands.
+pub const RELINK_PAUSE: Duration = Duration::from_secs(1);
+
+/// A connection on which nothing happens is closed after this time; control streams keep one open, so this
+/// only ends doubles.
+pub const IDLE_CONNECTION: Duration = Duration::from_secs(30);
+
+/// Events that wait for the application before peers are held back.
+pub const EVENT_QUEUE: usize = 256;
+
+/// Commands and notes that wait for the swarm task.
+pub const COMMAND_QUEUE: usize = 256;
+
+/// Gossip events that wait for the application before further ones are dropped.
+pub const GOSSIP_EVENTS: usize = 256;
+
+/// How long a shutdown waits for queued frames to leave.
+pub const SHUTDOWN_PATIENCE: Duration = Duration::from_secs(2);
+
+/// Warnings about refused strangers, or about refused gossip, at once and per second: a flood must not reach
+/// the log.
+pub const WARNINGS: u32 = 8;
+/// See [`WARNINGS`].
+pub const WARNINGS_PER_SECOND: u32 = 1;
+
+/// Allows a burst, then a steady rate.
+#[derive(Debug, Clone)]
+pub struct TokenBucket {
+    capacity: f64,
+    per_second: f64,
+    tokens: f64,
+    filled: Instant,
+}
+
+impl TokenBucket {
+    /// A full bucket of `burst` tokens that regains `per_second` of them each second.
+    #[must_use]
+    pub fn new(burst: u32, per_second: u32, now: Instant) -> Self {
+        Self { capacity: burst.into(), per_second: per_second.into(), tokens: burst.into(), filled: now }
+    }
+
+    /// Takes a token if there is one.
+    pub fn take(&mut self, now: Instant) -> bool {
+        let elapsed = now.saturating_duration_since(self.filled);
+        self.filled = now;
+        self.tokens = (self.tokens + elapsed.as_secs_f64() * self.per_second).min(self.capacity);
+        if self.tokens < 1.0 {
+            return false;
+        }
+        self.tokens -= 1.0;
+        true
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bucket_allows_a_burst_then_the_rate() {
+        let start = Instant::now();
+        let mut bucket = TokenBucket::new(3, 2, start);
+        assert_eq!((0..5).filter(|_| bucket.take(start)).count(), 3);
+        let later = start + Duration::from_secs(1);
+        assert_eq!((0..5).filter(|_| bucket.take(later)).count(), 2);
+        let much_later = start + Duration::from_secs(1000);
+        assert_eq!((0..9).filter(|_| bucket.take(much_later)).count(), 3, "a bucket never overflows");
+    }
+
+    #[test]
+    fn a_full_exchange_frame_fits() {
+        let member = 32 + MAX_ADDRESSES * (MAX_ADDRESS_BYTES + 3) + 3;
+        let own = MAX_ADDRESSES * (MAX_ADDRESS_BYTES + 3) + MAX_STATUS_BYTES + 64;
+        assert!(own + MAX_EXCHANGE_MEMBERS * member <= MAX_FRAME_BYTES);
+    }
+
+    #[test]
+    fn presence_slows_down_in_a_crowd() {
+        assert_eq!(presence_interval(8), PRESENCE_INTERVAL);
+        assert_eq!(presence_interval(1000), Duration::from_secs(50));
+    }
+}
+
+/// Jobs of one attempt whose end the driver has not taken yet: an upload, a fetch and a sum of its own,
+/// and every member's vector.
+pub const MAX_JOBS: usize = 1024;
+
+/// Commands that wait for the driver.
+pub const MAX_COMMANDS: usize = 64;
+
+/// Contracts are kept for rounds so little ahead of this node's own.
+pub const ROUNDS_AHEAD: u64 = 3;
+
+/// Contracts that wait until this node is ready for them.
+pub const MAX_PROPOSED: usize = 64;
+
+/// How long the driver waits for room in a peer's queue. An attempt sends a peer a dozen frames, so a
+/// full queue means one that does not read.
+pub const CONTROL_PATIENCE: Duration = Duration::from_millis(100);

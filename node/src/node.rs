@@ -1,0 +1,236 @@
+//! A running node: what `consort run`, the testnet and tests start, submit to and stop.
+
+use std::{collections::BTreeMap, io, path::PathBuf, sync::Arc, thread};
+
+use consort_protocol::{
+    array::Array,
+    contract::{Task, spec_for},
+    encoding::{Input, InputError, Reduction, SpecError, ValidInput},
+    hash::Digest,
+    manifest::Manifest,
+};
+use libp2p::Multiaddr;
+use tokio::sync::{mpsc, oneshot};
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    events::{NodeEvent, Observer},
+    home::Home,
+    identity::NodeIdentity,
+    ledger::{Ledger, LedgerError},
+    limits,
+    network::{self, Network, NetworkConfig, NetworkError},
+    round::{
+        RoundResult,
+        driver::{Command, Driver, DriverState, Pending},
+        results::Results,
+    },
+};
+
+/// What a node runs with.
+pub struct NodeOptions {
+    /// Where it keeps what must outlive the process.
+    pub home: Home,
+    /// Who it is.
+    pub identity: NodeIdentity,
+    /// The consortium that it is a member of.
+    pub manifest: Arc<Manifest>,
+    /// Addresses to listen on.
+    pub listen: Vec<Multiaddr>,
+    /// Addresses to begin with, beside the manifest's.
+    pub peers: Vec<Multiaddr>,
+}
+
+/// Why a node does not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The ledger cannot be used.
+    #[error(transparent)]
+    Ledger(#[from] LedgerError),
+    /// The network cannot be used.
+    #[error(transparent)]
+    Network(#[from] NetworkError),
+    /// The home cannot be used.
+    #[error("{}: {source}", path.display())]
+    Home {
+        /// Where.
+        path: PathBuf,
+        /// What the operating system said.
+        source: io::Error,
+    },
+    /// An address in the manifest is none.
+    #[error("member {member} of the manifest has the address {address}, which is not a multiaddress")]
+    Address {
+        /// Whose.
+        member: String,
+        /// The text.
+        address: String,
+    },
+}
+
+/// What is to become of an input.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reduce {
+    /// The sum.
+    Sum,
+    /// The mean of the survivors.
+    Mean,
+    /// The mean weighted by each member's weight; this is mine.
+    WeightedMean(u64),
+}
+
+/// An input for the next round.
+pub struct Submission {
+    /// The arrays.
+    pub leaves: Vec<Array>,
+    /// What is to become of them.
+    pub reduce: Reduce,
+    /// Says that this is the same data again.
+    pub label: Option<String>,
+    /// Hash of the model or question that the input answers; zero where there is none.
+    pub query: Digest,
+    /// Clip of floats in place of the policy's.
+    pub clip: Option<f64>,
+}
+
+/// Why an input did not come to an aggregate.
+#[derive(Debug, thiserror::Error)]
+pub enum SubmitError {
+    /// The vector does not fit the policy.
+    #[error(transparent)]
+    Spec(#[from] SpecError),
+    /// A value does not fit the vector.
+    #[error(transparent)]
+    Input(#[from] InputError),
+    /// The round ended without an aggregate.
+    #[error("{0}")]
+    Failed(String),
+    /// The node has stopped.
+    #[error("the node has stopped")]
+    Stopped,
+}
+
+/// A handle to a running node. The node runs until [`Node::shutdown`].
+pub struct Node {
+    manifest: Arc<Manifest>,
+    network: Network,
+    commands: mpsc::Sender<Command>,
+    stop: CancellationToken,
+    driver: thread::JoinHandle<()>,
+}
+
+impl Node {
+    /// Starts a node on the current tokio runtime.
+    ///
+    /// # Errors
+    /// [`StartError`]: the home is in use or damaged, an address cannot be listened on, or the identity is
+    /// not a member's.
+    pub fn start(options: NodeOptions, observer: Arc<dyn Observer>) -> Result<Self, StartError> {
+        let NodeOptions { home, identity, manifest, listen, peers } = options;
+        let home_error = |source| StartError::Home { path: home.path().to_path_buf(), source };
+        let ledger = Ledger::open(&home.ledger())?;
+        let results = Arc::new(Results::open(&home.results()).map_err(home_error)?);
+        let config = NetworkConfig {
+            identity: identity.keypair(),
+            listen,
+            peers,
+            members: addresses(&manifest)?,
+            consortium: *manifest.digest(),
+        };
+        let state = DriverState::new(&manifest, identity.id(), ledger.next_round()?, ledger.seen_keys()?);
+        let (network, events) = network::start(config)?;
+        let (commands, receiver) = mpsc::channel(limits::MAX_COMMANDS);
+        let stop = CancellationToken::new();
+        let driver = Driver {
+            manifest: manifest.clone(),
+            identity: Arc::new(identity.signing()),
+            network: network.clone(),
+            events,
+            commands: receiver,
+            ledger,
+            results,
+            observer: observer.clone(),
+            stop: stop.clone(),
+            state,
+        };
+        let runtime = tokio::runtime::Handle::current();
+        runtime.spawn(report_addresses(network.clone(), observer));
+        let driver = thread::Builder::new()
+            .name("rounds".into())
+            .spawn(move || runtime.block_on(driver.run()))
+            .map_err(home_error)?;
+        Ok(Self { manifest, network, commands, stop, driver })
+    }
+
+    /// The network below.
+    #[must_use]
+    pub fn network(&self) -> &Network {
+        &self.network
+    }
+
+    /// Hands in an input and waits for the aggregate of the round that takes it.
+    ///
+    /// # Errors
+    /// [`SubmitError`]: the input is refused at once, or its round fails.
+    pub async fn submit(&self, submission: Submission) -> Result<RoundResult, SubmitError> {
+        let manifest = self.manifest.clone();
+        let checked = tokio::task::spawn_blocking(move || check(&manifest, submission)).await;
+        let (task, input) = checked.map_err(|_| SubmitError::Stopped)??;
+        let (reply, result) = oneshot::channel();
+        let pending = Pending { task, input: Arc::new(input), reply };
+        self.commands.send(Command::Submit(pending)).await.map_err(|_| SubmitError::Stopped)?;
+        result.await.map_err(|_| SubmitError::Stopped)?.map_err(SubmitError::Failed)
+    }
+
+    /// Leaves the running attempt and stops.
+    pub async fn shutdown(self) {
+        self.stop.cancel();
+        self.network.shutdown().await;
+        let _ = tokio::task::spawn_blocking(move || self.driver.join()).await;
+    }
+}
+
+fn check(manifest: &Manifest, submission: Submission) -> Result<(Task, ValidInput), SubmitError> {
+    let Submission { leaves, reduce, label, query, clip } = submission;
+    let (reduction, weight) = match reduce {
+        Reduce::Sum => (Reduction::Sum, 1),
+        Reduce::Mean => (Reduction::Mean, 1),
+        Reduce::WeightedMean(weight) => {
+            (Reduction::WeightedMean { max_weight: manifest.policy().max_weight }, weight)
+        }
+    };
+    let shapes = leaves.iter().map(|leaf| (leaf.shape().to_vec(), leaf.dtype()));
+    let spec = spec_for(manifest, shapes, reduction, clip);
+    let layout = spec.layout(manifest.members().len(), manifest.policy().max_vector)?;
+    let input = ValidInput::new(Input { leaves, weight }, &spec, &layout)?;
+    Ok((Task { label, query, spec }, input))
+}
+
+fn addresses(
+    manifest: &Manifest,
+) -> Result<BTreeMap<consort_protocol::ids::MemberId, Vec<Multiaddr>>, StartError> {
+    let parse = |member: &str, text: &String| {
+        text.parse().map_err(|_| StartError::Address { member: member.to_string(), address: text.clone() })
+    };
+    manifest
+        .members()
+        .iter()
+        .map(|member| {
+            let addresses = member.addresses.iter().map(|text| parse(&member.name, text));
+            Ok((member.id, addresses.collect::<Result<_, _>>()?))
+        })
+        .collect()
+}
+
+async fn report_addresses(network: Network, observer: Arc<dyn Observer>) {
+    let mut addresses = network.listen_addresses();
+    loop {
+        let listening: Vec<String> = addresses.borrow_and_update().iter().map(ToString::to_string).collect();
+        if !listening.is_empty() {
+            observer.notify(NodeEvent::Listening(listening)).await;
+        }
+        if addresses.changed().await.is_err() {
+            return;
+        }
+    }
+}

@@ -1,0 +1,23 @@
+//! Rounds on a running node.
+//!
+//! ```text
+//!  submit ─► schedule ── enough inputs wait, whose turn is it? ──► driver ── Member, Aggregator
+//!                                                                    │ effects
+//!             upload (member) ──► intake (aggregator) ──► sums ──► results ──► fetch (member)
+//! ```
+//!
+//! The [`driver`] is the only place that turns the outputs of the state machines into deeds. It runs on a
+//! thread of its own, and everything that touches all elements of a vector runs on the rayon pool, so the
+//! async runtime only ever moves bytes.
+
+mod attempt;
+mod bulk;
+pub(crate) mod driver;
+mod fetch;
+mod intake;
+pub(crate) mod results;
+mod schedule;
+mod status;
+mod upload;
+
+pub use driver::RoundResult;

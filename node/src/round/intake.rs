@@ -1,0 +1,167 @@
+//! Where an aggregator keeps masked vectors until their sum can be unmasked.
+//!
+//! One anonymous temporary file for each member, in the node's home: vectors are masked, so a disk may
+//! hold them, memory need not, and the files vanish with the process. Who survives is decided late, so no
+//! vector can be added up as it arrives.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fs::File,
+    io,
+    path::Path,
+    sync::Arc,
+};
+
+use consort_protocol::{
+    bulk::ChunkSum,
+    encoding::{Chunk, Layout},
+    hash::Digest,
+    ids::{MemberId, SessionId},
+    masking::MaskPlan,
+    messages::{
+        consistency_check::SurvivorSet,
+        masked_input::{chunk_digest, vector_root},
+    },
+};
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    sync::{Mutex, OwnedMutexGuard},
+};
+
+use crate::network::BulkStream;
+
+use super::bulk::{ACCEPTED, blocking, patient, write_message};
+
+/// Vectors of one session.
+pub(super) struct Intake {
+    session: SessionId,
+    layout: Layout,
+    spools: BTreeMap<MemberId, Arc<Mutex<Spool>>>,
+}
+
+struct Spool {
+    file: Arc<File>,
+    /// Hashes of the chunks that are on file.
+    digests: Vec<Digest>,
+    bytes: u64,
+}
+
+/// One member's vector, being written.
+pub(super) struct Deposit {
+    layout: Layout,
+    spool: OwnedMutexGuard<Spool>,
+}
+
+impl Intake {
+    pub(super) fn new(
+        session: SessionId,
+        layout: Layout,
+        members: impl IntoIterator<Item = MemberId>,
+        folder: &Path,
+    ) -> io::Result<Self> {
+        let spool = |id| {
+            let file = Arc::new(tempfile::tempfile_in(folder)?);
+            Ok((id, Arc::new(Mutex::new(Spool { file, digests: Vec::new(), bytes: 0 }))))
+        };
+        let members: BTreeSet<MemberId> = members.into_iter().collect();
+        let spools = members.into_iter().map(spool).collect::<io::Result<_>>()?;
+        Ok(Self { session, layout, spools })
+    }
+
+    pub(super) fn session(&self) -> SessionId {
+        self.session
+    }
+
+    /// Goes on with a member's vector where it stopped. Waits for a stream of the same member that is
+    /// still being read.
+    pub(super) async fn resume(&self, member: MemberId) -> io::Result<Deposit> {
+        let spool = self.spools.get(&member).ok_or_else(|| {
+            io::Error::new(io::ErrorKind::PermissionDenied, format!("{member} is not in the mask set"))
+        })?;
+        Ok(Deposit { layout: self.layout.clone(), spool: spool.clone().lock_owned().await })
+    }
+
+    /// Reads a member's upload to its end; gives the vector's root.
+    pub(super) async fn receive(&self, member: MemberId, mut stream: BulkStream) -> io::Result<Digest> {
+        let mut deposit = self.resume(member).await?;
+        write_message(&mut stream, &deposit.next_index()).await?;
+        while let Some(chunk) = deposit.next_chunk() {
+            let mut packed = vec![0; chunk.packed_len()];
+            patient(stream.read_exact(&mut packed)).await?;
+            deposit.append(packed).await?;
+        }
+        let root = deposit.finish()?;
+        patient(stream.write_all(&[ACCEPTED])).await?;
+        patient(stream.flush()).await?;
+        Ok(root)
+    }
+
+    /// One chunk of the unmasked sum of these survivors.
+    pub(super) fn sum_chunk(
+        &self,
+        chunk: Chunk,
+        files: &[Arc<File>],
+        plan: &MaskPlan,
+    ) -> io::Result<Vec<u8>> {
+        let offset = self.layout.packed_offset(&chunk);
+        let mut packed = vec![0; chunk.packed_len()];
+        let mut sum = ChunkSum::new(chunk);
+        for file in files {
+            read_at(file, &mut packed, offset)?;
+            sum.add(&packed).map_err(io::Error::other)?;
+        }
+        sum.unmask(plan).map_err(io::Error::other)
+    }
+
+    /// The files with the survivors' vectors, each of which is complete.
+    pub(super) async fn files(&self, survivors: &SurvivorSet) -> io::Result<Vec<Arc<File>>> {
+        let mut files = Vec::new();
+        for id in survivors.ids() {
+            let spool = self.spools.get(&id).ok_or_else(|| io::Error::other(format!("no vector of {id}")))?;
+            files.push(spool.lock().await.file.clone());
+        }
+        Ok(files)
+    }
+}
+
+impl Deposit {
+    fn next_index(&self) -> u32 {
+        self.spool.digests.len() as u32
+    }
+
+    fn next_chunk(&self) -> Option<Chunk> {
+        self.layout.chunk(self.next_index())
+    }
+
+    /// Takes the next chunk.
+    pub(super) async fn append(&mut self, packed: Vec<u8>) -> io::Result<()> {
+        let (file, index, offset) = (self.spool.file.clone(), self.next_index(), self.spool.bytes);
+        let length = packed.len() as u64;
+        let digest = blocking(move || {
+            write_at(&file, &packed, offset)?;
+            Ok(chunk_digest(index, &packed))
+        })
+        .await?;
+        self.spool.digests.push(digest);
+        self.spool.bytes += length;
+        Ok(())
+    }
+
+    /// The root, if every chunk is there.
+    pub(super) fn finish(self) -> io::Result<Digest> {
+        match self.next_chunk() {
+            None => Ok(vector_root(&self.spool.digests)),
+            Some(chunk) => Err(io::Error::other(format!("chunk {} is missing", chunk.index))),
+        }
+    }
+}
+
+#[cfg(unix)]
+pub(super) fn read_at(file: &File, buffer: &mut [u8], offset: u64) -> io::Result<()> {
+    std::os::unix::fs::FileExt::read_exact_at(file, buffer, offset)
+}
+
+#[cfg(unix)]
+pub(super) fn write_at(file: &File, buffer: &[u8], offset: u64) -> io::Result<()> {
+    std::os::unix::fs::FileExt::write_all_at(file, buffer, offset)
+}

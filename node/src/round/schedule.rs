@@ -1,0 +1,168 @@
+//! When a round starts, and whose turn it is: pure decisions from what is known of the others.
+//!
+//! A round starts as soon as every member has an input waiting (not counting those unreachable for
+//! [`FORGET`]), or the policy's `gather` after the minimum have. Members address one aggregator per slot;
+//! an aggregator that is not connected is passed over after [`PASS_OVER`], before anything was sent.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+    time::Duration,
+};
+
+use consort_protocol::{election, hash::Digest, ids::MemberId, io::Now, manifest::Manifest};
+
+use super::status::Status;
+
+/// A member unreachable for so long is not waited for.
+const FORGET: Duration = Duration::from_secs(30);
+
+/// An aggregator that is not connected keeps its slot for so long.
+const PASS_OVER: Duration = Duration::from_secs(1);
+
+/// What is known of the others.
+pub(super) struct Peers {
+    manifest: Arc<Manifest>,
+    me: MemberId,
+    connected: BTreeSet<MemberId>,
+    /// When a member that is not connected was last seen; the node's start for one that never was.
+    last_seen: BTreeMap<MemberId, Now>,
+    statuses: BTreeMap<MemberId, Status>,
+}
+
+impl Peers {
+    pub(super) fn new(manifest: Arc<Manifest>, me: MemberId, now: Now) -> Self {
+        let others = manifest.members().iter().map(|member| member.id).filter(|id| *id != me);
+        let last_seen = others.map(|id| (id, now)).collect();
+        Self { manifest, me, connected: BTreeSet::new(), last_seen, statuses: BTreeMap::new() }
+    }
+
+    pub(super) fn connected(&mut self, id: MemberId) {
+        self.connected.insert(id);
+        self.last_seen.remove(&id);
+    }
+
+    pub(super) fn disconnected(&mut self, id: MemberId, now: Now) {
+        self.connected.remove(&id);
+        self.last_seen.insert(id, now);
+    }
+
+    pub(super) fn status(&mut self, id: MemberId, status: Status) {
+        self.statuses.insert(id, status);
+    }
+
+    pub(super) fn is_connected(&self, id: &MemberId) -> bool {
+        self.connected.contains(id)
+    }
+
+    /// Members that are neither connected nor me.
+    pub(super) fn absent(&self) -> BTreeSet<MemberId> {
+        self.last_seen.keys().copied().collect()
+    }
+
+    /// The latest round that at least one honest member says it is at: with c liars among those who
+    /// speak, the (c+1)-th highest claim.
+    pub(super) fn round(&self) -> Option<u64> {
+        let mut claims: Vec<u64> = self.statuses.values().map(|status| status.round).collect();
+        claims.sort_unstable_by(|left, right| right.cmp(left));
+        claims.get(self.manifest.corrupt()).copied()
+    }
+
+    /// How many, I included, wait with this task for this round.
+    fn ready(&self, round: u64, task: &Digest) -> usize {
+        1 + self.connected.iter().filter(|id| self.waits(id, round, task)).count()
+    }
+
+    /// Whether a member waits with this task for this round. What it said before it was lost still counts
+    /// when it is back: it says so if it has changed.
+    fn waits(&self, id: &MemberId, round: u64, task: &Digest) -> bool {
+        self.statuses
+            .get(id)
+            .is_some_and(|status| status.round == round && status.waiting.as_ref() == Some(task))
+    }
+
+    /// Whether everybody who counts waits with this task.
+    fn all_ready(&self, round: u64, task: &Digest, now: Now) -> bool {
+        let forgotten = |id: &MemberId| self.last_seen.get(id).is_some_and(|seen| now >= *seen + FORGET);
+        let others = self.manifest.members().iter().map(|member| &member.id).filter(|id| **id != self.me);
+        others.into_iter().all(|id| (self.is_connected(id) && self.waits(id, round, task)) || forgotten(id))
+    }
+
+    /// When an aggregator that is not connected loses its slot, once the round could start; `None` for one that is.
+    fn lost_at(&self, id: &MemberId) -> Option<Now> {
+        self.last_seen.get(id).map(|seen| *seen + PASS_OVER)
+    }
+}
+
+/// Waiting for one round to start.
+pub(super) struct Gathering {
+    pub(super) round: u64,
+    pub(super) slot: u32,
+    order: Vec<MemberId>,
+    /// Since when the minimum have an input.
+    enough_since: Option<Now>,
+    /// Since when the current slot's aggregator could have proposed.
+    slot_since: Option<Now>,
+}
+
+/// What to do now.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Decision {
+    /// Nothing before this time, unless something changes.
+    Wait(Option<Now>),
+    /// It is my turn: propose.
+    Propose,
+    /// The slot's aggregator is not there: the next slot begins.
+    PassOver(MemberId),
+}
+
+impl Gathering {
+    pub(super) fn new(manifest: &Manifest, round: u64) -> Self {
+        let order = election::order(manifest, round);
+        Self { round, slot: 0, order, enough_since: None, slot_since: None }
+    }
+
+    /// Whose turn it is.
+    pub(super) fn aggregator(&self) -> Option<MemberId> {
+        self.order.iter().cycle().nth(self.slot as usize).copied()
+    }
+
+    /// The next slot begins.
+    pub(super) fn next_slot(&mut self) {
+        self.slot += 1;
+        self.slot_since = None;
+    }
+
+    /// Whether the aggregators of all slots from the current one up to `slot` are away.
+    pub(super) fn may_skip_to(&self, slot: u32, peers: &Peers) -> bool {
+        let skipped = self.order.iter().cycle().skip(self.slot as usize);
+        let count = slot.saturating_sub(self.slot) as usize;
+        slot >= self.slot
+            && count <= self.order.len()
+            && skipped.take(count).all(|id| *id != peers.me && !peers.is_connected(id))
+    }
+
+    pub(super) fn decide(&mut self, peers: &Peers, task: &Digest, now: Now) -> Decision {
+        let policy = peers.manifest.policy();
+        let gather = Duration::from_millis(policy.gather_ms);
+        let needed = peers.manifest.min_participants();
+        if peers.ready(self.round, task) < needed {
+            self.enough_since = None;
+            return Decision::Wait(None);
+        }
+        let enough_since = *self.enough_since.get_or_insert(now);
+        let gathered = enough_since + gather;
+        if now < gathered && !peers.all_ready(self.round, task, now) {
+            return Decision::Wait(Some(gathered));
+        }
+        let since = *self.slot_since.get_or_insert(now);
+        let Some(aggregator) = self.aggregator() else { return Decision::Wait(None) };
+        if aggregator == peers.me {
+            return Decision::Propose;
+        }
+        // one that is connected but does not propose may see less than I do; it has as long as a phase
+        let patience = since + gather + Duration::from_millis(policy.deadline_ms);
+        let pass_over_at = peers.lost_at(&aggregator).unwrap_or(patience);
+        if now >= pass_over_at { Decision::PassOver(aggregator) } else { Decision::Wait(Some(pass_over_at)) }
+    }
+}

@@ -1,0 +1,121 @@
+//! A member's masked vector on its way to the aggregator: chunks are made as fast as they are taken.
+//!
+//! Chunks are masked on all cores a batch at a time, at most two batches ahead of the stream, so memory
+//! holds a few chunks whatever the vector's length. If the stream breaks, the upload goes on from the
+//! chunk that the aggregator asks for; the vector is the same, because its seeds are.
+
+use std::{io, sync::Arc, time::Duration};
+
+use consort_protocol::{
+    bulk::mask_chunk,
+    encoding::{Layout, ValidInput},
+    hash::Digest,
+    ids::{MemberId, SessionId},
+    masking::MaskPlan,
+    messages::masked_input::{chunk_digest, vector_root},
+};
+use rayon::prelude::*;
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    sync::mpsc,
+};
+
+use crate::network::{BulkStream, Network};
+
+use super::{
+    bulk::{ACCEPTED, Request, patient, read_message, write_message},
+    intake::Intake,
+};
+
+/// Batches that wait for the stream.
+const BATCHES_AHEAD: usize = 2;
+
+/// Pause before a broken upload is resumed.
+const RESUME_PAUSE: Duration = Duration::from_millis(300);
+
+/// Everything that the chunks follow from.
+pub(super) struct Source {
+    pub(super) session: SessionId,
+    pub(super) layout: Layout,
+    pub(super) input: Arc<ValidInput>,
+    pub(super) plan: Arc<MaskPlan>,
+}
+
+struct MaskedChunk {
+    index: u32,
+    packed: Vec<u8>,
+    digest: Digest,
+}
+
+/// Uploads until the aggregator has everything; gives the vector's root. The caller cancels it.
+pub(super) async fn upload(source: Arc<Source>, to: MemberId, network: Network) -> Digest {
+    let mut digests = Vec::new();
+    loop {
+        let error = match network.open_bulk(to).await {
+            Ok(stream) => match send(&source, stream, &mut digests).await {
+                Ok(()) => return vector_root(&digests),
+                Err(error) => error.to_string(),
+            },
+            Err(error) => error.to_string(),
+        };
+        tracing::warn!(%to, error, sent = digests.len(), "upload interrupted, resuming");
+        tokio::time::sleep(RESUME_PAUSE).await;
+    }
+}
+
+/// The aggregator's own vector takes the same way without a network.
+pub(super) async fn deposit(source: Arc<Source>, me: MemberId, intake: Arc<Intake>) -> io::Result<Digest> {
+    let mut batches = mask_from(source, 0);
+    let mut deposit = intake.resume(me).await?;
+    while let Some(batch) = batches.recv().await {
+        for chunk in batch? {
+            deposit.append(chunk.packed).await?;
+        }
+    }
+    deposit.finish()
+}
+
+async fn send(source: &Arc<Source>, mut stream: BulkStream, digests: &mut Vec<Digest>) -> io::Result<()> {
+    write_message(&mut stream, &Request::Upload(source.session)).await?;
+    let first: u32 = read_message(&mut stream).await?;
+    if first as usize > digests.len() {
+        return Err(io::Error::other(format!("the aggregator asks for chunk {first}, which was never sent")));
+    }
+    let mut batches = mask_from(source.clone(), first);
+    while let Some(batch) = batches.recv().await {
+        for MaskedChunk { index, packed, digest } in batch? {
+            patient(stream.write_all(&packed)).await?;
+            if index as usize == digests.len() {
+                digests.push(digest);
+            }
+        }
+    }
+    patient(stream.flush()).await?;
+    let mut answer = [0];
+    patient(stream.read_exact(&mut answer)).await?;
+    if answer == [ACCEPTED] { Ok(()) } else { Err(io::Error::other("the aggregator refused the vector")) }
+}
+
+/// Masks all chunks from `first` on, in order, ahead of whoever takes them.
+fn mask_from(source: Arc<Source>, first: u32) -> mpsc::Receiver<io::Result<Vec<MaskedChunk>>> {
+    let (sender, receiver) = mpsc::channel(BATCHES_AHEAD);
+    tokio::task::spawn_blocking(move || {
+        let count = source.layout.chunk_count();
+        let batch = 2 * rayon::current_num_threads() as u32;
+        for start in (first..count).step_by(batch as usize) {
+            let masked: io::Result<Vec<_>> =
+                (start..count.min(start + batch)).into_par_iter().map(|index| mask(&source, index)).collect();
+            if sender.blocking_send(masked).is_err() {
+                return;
+            }
+        }
+    });
+    receiver
+}
+
+fn mask(source: &Source, index: u32) -> io::Result<MaskedChunk> {
+    let chunk = source.layout.chunk(index).ok_or_else(|| io::Error::other("no such chunk"))?;
+    let packed = mask_chunk(&source.input, &source.plan, &chunk).map_err(io::Error::other)?;
+    let digest = chunk_digest(index, &packed);
+    Ok(MaskedChunk { index, packed, digest })
+}

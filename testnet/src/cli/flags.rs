@@ -1,0 +1,202 @@
+//! The flags as they are written. What they mean together is for [`super::check`] to say.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+use super::kill::Kill;
+
+const EXAMPLES: &str = "\
+Examples:
+  testnet
+      the demonstration: 8 processes train a model together, some of them die, and every sum is checked
+  testnet --nodes 4 --rounds 3 --vector-len 1000000
+      4 nodes add up random vectors of a million elements, three times
+  testnet --inputs updates/ --weights sizes.npy --out mean/
+      one node for each .npy file in updates/; their weighted mean goes to mean/round-000.npy
+  testnet --kill 1@masked-input --kill 6@unmasking@1
+      node 1 dies in round 0 before it sends its vector, node 6 in round 1 before it reveals anything
+  testnet simulate --members 100 --vector-len 100000 --drop 0.3
+      what 100 members would have to compute if 30 of them vanished
+
+Phases, for --kill:
+  advertise-keys, share-keys, masked-input, consistency-check, unmasking, publish
+
+Exit codes:
+  0 done and correct, 1 it ran and failed, 2 unusable arguments or files, 130 interrupted";
+
+const SIMULATE_EXAMPLES: &str = "\
+Examples:
+  testnet simulate --members 100 --vector-len 100000 --drop 0.3
+  testnet simulate --members 50 --degree complete --threads 1 --json";
+
+/// A consortium on one machine: separate processes that add up what none of them shows to another
+#[derive(Debug, Parser)]
+#[command(name = "testnet", version, after_help = EXAMPLES, args_conflicts_with_subcommands = true)]
+pub(super) struct Flags {
+    #[command(subcommand)]
+    pub(super) command: Option<Subcommands>,
+    #[command(flatten)]
+    pub(super) run: RunFlags,
+}
+
+#[derive(Debug, Subcommand)]
+#[command(disable_help_subcommand = true)]
+pub(super) enum Subcommands {
+    /// Start a consortium of processes (this is what testnet does where no command is named)
+    #[command(after_help = EXAMPLES)]
+    Run(Box<RunFlags>),
+    /// Measure the protocol alone, in one process, without a network
+    #[command(after_help = SIMULATE_EXAMPLES)]
+    Simulate(SimulateFlags),
+    #[command(hide = true)]
+    Soak(Later),
+    #[command(hide = true)]
+    Bench(Later),
+}
+
+/// Whatever follows a command that is not there yet.
+#[derive(Args, Debug)]
+#[command(disable_help_flag = true)]
+pub(super) struct Later {
+    #[arg(num_args = 0.., trailing_var_arg = true, allow_hyphen_values = true)]
+    rest: Vec<OsString>,
+}
+
+#[derive(Args, Debug)]
+pub(super) struct RunFlags {
+    /// Number of nodes, each a process, at least 3 [default: 8, or the number of --inputs]
+    #[arg(long, value_name = "N", value_parser = whole)]
+    pub(super) nodes: Option<usize>,
+    /// Number of rounds [default: 6]
+    #[arg(long, value_name = "R", value_parser = rounds)]
+    pub(super) rounds: Option<u32>,
+    /// What identities, inputs and faults follow from; keys and masks of a session never do
+    #[arg(long, value_name = "S", default_value_t = 1, value_parser = seed)]
+    pub(super) seed: u64,
+    /// What the nodes add up [default: digits, or vectors with --vector-len or --inputs]
+    #[arg(long, value_name = "WORKLOAD")]
+    pub(super) workload: Option<WorkloadName>,
+    /// How many members may be corrupt, the aggregator counted [default: a third, rounded down, at least 1]
+    #[arg(long, value_name = "C", value_parser = whole)]
+    pub(super) corrupt: Option<usize>,
+    /// Random vectors of D elements for each node and round [default for vectors: 100000]
+    #[arg(long, value_name = "D", value_parser = length)]
+    pub(super) vector_len: Option<usize>,
+    /// A directory with one .npy file for each node, in name order, all alike; floats or integers
+    #[arg(long, value_name = "DIR", conflicts_with = "vector_len")]
+    pub(super) inputs: Option<PathBuf>,
+    /// A .npy file with one whole number for each node: the weighted mean instead of the sum
+    #[arg(long, value_name = "FILE.npy", conflicts_with = "mean")]
+    pub(super) weights: Option<PathBuf>,
+    /// The unweighted mean instead of the sum
+    #[arg(long)]
+    pub(super) mean: bool,
+    /// Write the aggregates to DIR/round-000.npy, DIR/round-001.npy and so on
+    #[arg(long, value_name = "DIR")]
+    pub(super) out: Option<PathBuf>,
+    /// Kill a node as a phase begins on it, in round 0 where none is named; may be repeated
+    #[arg(long, value_name = "WHO@PHASE[@ROUND]")]
+    pub(super) kill: Vec<Kill>,
+    /// What the nodes talk over
+    #[arg(long, value_name = "TRANSPORT", default_value = "tcp")]
+    pub(super) transport: Transport,
+    /// Keep the homes and logs of the nodes in DIR, which must be new or empty
+    #[arg(long, value_name = "DIR")]
+    pub(super) keep: Option<PathBuf>,
+    /// Write a report to FILE, as JSON
+    #[arg(long, value_name = "FILE")]
+    pub(super) report: Option<PathBuf>,
+    /// Print the report, as JSON, and nothing else
+    #[arg(long)]
+    pub(super) json: bool,
+    #[arg(long, hide = true)]
+    pub(super) restart: Vec<String>,
+    #[arg(long, hide = true)]
+    pub(super) pause: Vec<String>,
+    #[arg(long, hide = true)]
+    pub(super) partition: Vec<String>,
+    #[arg(long, hide = true)]
+    pub(super) dashboard: bool,
+}
+
+#[derive(Args, Debug)]
+pub(super) struct SimulateFlags {
+    /// Number of members, at least 3
+    #[arg(long, value_name = "N", default_value_t = 100, value_parser = whole)]
+    pub(super) members: usize,
+    /// Elements of the vector that each adds
+    #[arg(long, value_name = "D", default_value_t = 100_000, value_parser = length)]
+    pub(super) vector_len: usize,
+    /// Neighbours of a member: auto plans for --drop and --corrupt, complete is everybody
+    #[arg(long, value_name = "auto|complete|K", default_value = "auto")]
+    pub(super) degree: String,
+    /// The share of the members that vanish after share-keys
+    #[arg(long, value_name = "FRACTION", default_value_t = 0.0, value_parser = fraction)]
+    pub(super) drop: f64,
+    /// The share of the members that may be corrupt, for auto
+    #[arg(long, value_name = "FRACTION", default_value_t = 0.05, value_parser = fraction)]
+    pub(super) corrupt: f64,
+    /// Threads that compute [default: one for each processor]
+    #[arg(long, value_name = "T", value_parser = threads)]
+    pub(super) threads: Option<usize>,
+    /// Print JSON, and nothing else
+    #[arg(long)]
+    pub(super) json: bool,
+}
+
+/// The kind of input.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(super) enum WorkloadName {
+    /// Federated learning on handwritten digits
+    Digits,
+    /// Random vectors, or those of --inputs
+    Vectors,
+}
+
+/// What nodes talk over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Transport {
+    /// TCP with Noise and Yamux
+    Tcp,
+    /// QUIC
+    Quic,
+}
+
+fn whole(text: &str) -> Result<usize, String> {
+    text.parse().map_err(|_| "expected a whole number".into())
+}
+
+fn seed(text: &str) -> Result<u64, String> {
+    text.parse().map_err(|_| format!("expected a whole number from 0 to {}", u64::MAX))
+}
+
+fn rounds(text: &str) -> Result<u32, String> {
+    /// Results are numbered with three digits, and more after that; a day of rounds of a second.
+    const MOST: u32 = 100_000;
+    between(text, 1, MOST)
+}
+
+fn length(text: &str) -> Result<usize, String> {
+    /// 400 MB of f32, eight times on one machine.
+    const MOST: usize = 100_000_000;
+    between(text, 1, MOST)
+}
+
+fn threads(text: &str) -> Result<usize, String> {
+    between(text, 1, 1024)
+}
+
+fn between<T>(text: &str, least: T, most: T) -> Result<T, String>
+where
+    T: std::str::FromStr + PartialOrd + std::fmt::Display,
+{
+    let number = text.parse().ok().filter(|number| (&least..=&most).contains(&number));
+    number.ok_or_else(|| format!("expected a whole number from {least} to {most}"))
+}
+
+fn fraction(text: &str) -> Result<f64, String> {
+    let number = text.parse().ok().filter(|number| (0.0..1.0).contains(number));
+    number.ok_or_else(|| "expected a fraction from 0 to less than 1, as in 0.3".into())
+}

@@ -1,0 +1,232 @@
+//! Command lines, good and bad.
+
+use std::fs;
+
+use tempfile::TempDir;
+
+use super::*;
+use consort_protocol::phase::Phase;
+
+#[test]
+fn no_arguments_are_the_demonstration() {
+    let expected = Run {
+        nodes: 8,
+        rounds: 6,
+        seed: 1,
+        workload: Workload::Digits,
+        corrupt: None,
+        out: None,
+        kills: vec![],
+        transport: Transport::Tcp,
+        keep: None,
+        report: None,
+        json: false,
+        demonstration: true,
+    };
+    assert_eq!(run(""), expected);
+    assert_eq!(run("run"), expected);
+    assert!(run("--seed 7 --json --transport quic").demonstration);
+    for line in ["--nodes 8", "--rounds 6", "--kill 1@publish", "--vector-len 5", "--corrupt 1"] {
+        assert!(!run(line).demonstration, "{line}");
+    }
+}
+
+#[test]
+fn run_is_the_default_command() {
+    let line = "--nodes 4 --rounds 2 --seed 9 --corrupt 1 --vector-len 10 --mean --transport quic --json";
+    let direct = run(line);
+    assert_eq!(direct, run(&format!("run {line}")));
+    assert_eq!((direct.nodes, direct.rounds, direct.seed, direct.corrupt), (4, 2, 9, Some(1)));
+    assert_eq!(direct.workload, Workload::Random { len: 10, reduction: Reduction::Mean, weights: None });
+    assert_eq!((direct.transport, direct.json), (Transport::Quic, true));
+}
+
+#[test]
+fn kills_name_node_phase_and_round() {
+    let kills = run("--kill 3@masked-input --kill 0@publish@5").kills;
+    let kill = |node, phase, round| Kill { who: Who::Node(node), phase, round };
+    assert_eq!(kills, [kill(3, Phase::MaskedInput, 0), kill(0, Phase::Publish, 5)]);
+    for phase in Phase::ALL {
+        assert_eq!(run(&format!("--kill 1@{phase}@2")).kills, [kill(1, phase, 2)]);
+    }
+    assert_eq!("aggregator@unmasking".parse::<Kill>().unwrap().to_string(), "aggregator@unmasking@0");
+}
+
+#[test]
+fn inputs_decide_the_number_of_nodes() {
+    let directory = TempDir::new().unwrap();
+    for name in ["b.npy", "a.npy", "d.npy", "c.npy"] {
+        fs::write(directory.path().join(name), "").unwrap();
+    }
+    let path = directory.path().display();
+    let run = run(&format!("--inputs {path} --weights w.npy"));
+    assert_eq!(run.nodes, 4);
+    let Workload::Files { files, reduction, weights } = run.workload else { panic!("no files") };
+    assert_eq!((reduction, weights), (Reduction::WeightedMean, Some("w.npy".into())));
+    assert_eq!(files, ["a.npy", "b.npy", "c.npy", "d.npy"].map(|name| directory.path().join(name)));
+
+    let error = refusal(&format!("--inputs {path} --nodes 5"));
+    assert!(
+        error.starts_with("--nodes 5: --inputs has 4 .npy files, one for each node; leave out"),
+        "{error}"
+    );
+    fs::remove_file(directory.path().join("a.npy")).unwrap();
+    fs::remove_file(directory.path().join("b.npy")).unwrap();
+    assert!(refusal(&format!("--inputs {path}")).contains(": 2 .npy files, but at least 3 are needed"));
+}
+
+#[test]
+fn unusable_arguments_are_one_line_that_says_what_to_do() {
+    let phases = "advertise-keys, share-keys, masked-input, consistency-check, unmasking, publish";
+    for (line, expected) in [
+        (
+            "--nodes 2",
+            "--nodes 2: at least 3 are needed, since with fewer a sum shows the inputs; use --nodes 3",
+        ),
+        ("--nodes 0", "--nodes 0: at least 3 are needed"),
+        ("--nodes 301", "301 nodes: more than 300 need sparse graphs, which come in a later version"),
+        ("--nodes x", "invalid value 'x' for '--nodes <N>': expected a whole number; see testnet --help"),
+        ("--rounds 0", "invalid value '0' for '--rounds <R>': expected a whole number from 1 to 100000"),
+        ("--vector-len 0", "invalid value '0' for '--vector-len <D>': expected a whole number from 1"),
+        ("--seed -1", "unexpected argument '-1' found"),
+        ("--nods 4", "unexpected argument '--nods' found tip: a similar argument exists: '--nodes'; see"),
+        ("--nodes 4 run", "the subcommand 'run' cannot be used with '--nodes <N>'"),
+        ("frobnicate", "unrecognized subcommand 'frobnicate'"),
+        ("--nodes", "a value is required for '--nodes <N>' but none was supplied"),
+        ("--nodes 8 --corrupt 3", "--corrupt 3: with 8 nodes it is from 1 to 2; choose"),
+        ("--nodes 6 --corrupt 2", "--corrupt 2: with 6 nodes it is from 1 to 1; choose"),
+        ("--nodes 3 --corrupt 0", "--corrupt 0: with 3 nodes it is from 1 to 1; choose"),
+        ("--kill 8@unmasking", "--kill 8@unmasking@0: there is no node 8; with 8 nodes they are 0 to 7"),
+        ("--kill 1@unmasking@6", "--kill 1@unmasking@6: there is no round 6; with 6 rounds they are 0 to 5"),
+        ("--kill 1@unmasking --kill 1@publish@2", "--kill 1@publish@2: node 1 is killed already"),
+        (
+            "--kill 1",
+            "invalid value '1' for '--kill <WHO@PHASE[@ROUND]>': expected WHO@PHASE or WHO@PHASE@ROUND",
+        ),
+        ("--kill 1@a@2@3", "invalid value '1@a@2@3' for '--kill <WHO@PHASE[@ROUND]>': expected WHO@PHASE"),
+        (
+            "--kill bob@publish",
+            "invalid value 'bob@publish' for '--kill <WHO@PHASE[@ROUND]>': 'bob' is neither",
+        ),
+        (
+            "--kill 1@publish@x",
+            "invalid value '1@publish@x' for '--kill <WHO@PHASE[@ROUND]>': 'x' is not the number",
+        ),
+        ("--vector-len 5 --inputs d", "the argument '--vector-len <D>' cannot be used with '--inputs <DIR>'"),
+        (
+            "--vector-len 5 --mean --weights w",
+            "the argument '--mean' cannot be used with '--weights <FILE.npy>'",
+        ),
+        ("--mean", "--mean is for vectors, not for digits; add --vector-len D or --inputs DIR"),
+        ("--weights w.npy", "--weights is for vectors, not for digits; add --vector-len D or --inputs DIR"),
+        (
+            "--workload digits --vector-len 5",
+            "--vector-len is for vectors, not for digits; leave out --workload",
+        ),
+        (
+            "--workload digits --inputs d",
+            "--inputs is for vectors, not for digits; leave out --workload digits",
+        ),
+        (
+            "--workload images",
+            "invalid value 'images' for '--workload <WORKLOAD>' [possible values: digits, vectors]",
+        ),
+        ("--transport udp", "invalid value 'udp' for '--transport <TRANSPORT>' [possible values: tcp, quic]"),
+        ("--inputs /nonexistent", "--inputs /nonexistent: cannot be read: "),
+        ("--report /nonexistent/r.json", "--report /nonexistent/r.json: no file can be written there"),
+        ("--out /dev/null", "--out /dev/null: /dev/null is not a directory; name another"),
+        ("--out /dev/null/deep", "--out /dev/null/deep: /dev/null is not a directory; name another"),
+        ("--out /dev/null/a\u{1b}b", "--out /dev/null/a\u{fffd}b: /dev/null is not a directory"),
+        ("--keep /", "--keep /: something is in it already; name a new or empty directory"),
+        ("simulate --members 2", "--members 2: at least 3 are needed"),
+        ("simulate --members 301", "--members 301: more than 300 need sparse graphs"),
+        ("simulate --members 10001 --degree complete", "--members 10001: at most 10000 can be simulated"),
+        ("simulate --degree 20", "--degree 20: sparse graphs come in a later version: use complete or auto"),
+        ("simulate --degree ring", "--degree 'ring' is neither auto nor complete nor a number of neighbours"),
+        (
+            "simulate --drop 1",
+            "invalid value '1' for '--drop <FRACTION>': expected a fraction from 0 to less than 1",
+        ),
+        ("simulate --drop nan", "invalid value 'nan' for '--drop <FRACTION>': expected a fraction"),
+        (
+            "simulate --threads 0",
+            "invalid value '0' for '--threads <T>': expected a whole number from 1 to 1024",
+        ),
+    ] {
+        let error = refusal(line);
+        assert!(error.starts_with(expected), "{line}: {error}");
+        assert!(!error.contains(char::is_control), "{line}: {error}");
+    }
+    let error = refusal("--kill 1@masking");
+    assert!(error.contains(&format!("there is no phase 'masking'; the phases are {phases}")), "{error}");
+}
+
+#[test]
+fn what_comes_later_is_refused_by_name() {
+    for (line, what) in [
+        ("--restart 1@publish", "--restart"),
+        ("--dashboard", "--dashboard"),
+        ("--pause 1@publish:3", "--pause"),
+        ("--partition 0,1|2,3@publish:3", "--partition"),
+        ("--kill aggregator@unmasking@1", "--kill aggregator@unmasking@1"),
+        ("run --nodes 4 --dashboard", "--dashboard"),
+        ("soak --rounds 5 --churn", "soak"),
+        ("bench", "bench"),
+    ] {
+        let error = refusal(line);
+        assert!(error.starts_with(&format!("{what} comes in a later version; ")), "{line}: {error}");
+    }
+}
+
+#[test]
+fn places_that_can_be_written_are_accepted() {
+    let directory = TempDir::new().unwrap();
+    let path = directory.path().display();
+    let run = run(&format!("--out {path}/new/deep --keep {path} --report {path}/report.json"));
+    assert!(run.out.is_some() && run.keep.is_some() && run.report.is_some());
+    assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 0);
+}
+
+#[test]
+fn simulations_have_defaults() {
+    let Ok(Command::Simulate(simulation)) = parse_line("simulate") else { panic!("no simulation") };
+    let defaults = (100, 100_000, Degree::Auto, 0.0, 0.05, false);
+    let Simulate { members, vector_len, degree, drop, corrupt, json, threads } = simulation;
+    assert_eq!((members, vector_len, degree, drop, corrupt, json), defaults);
+    assert!(threads >= 1);
+    let line = "simulate --members 5000 --vector-len 7 --degree complete --drop 0.3 --threads 3 --json";
+    let Ok(Command::Simulate(simulation)) = parse_line(line) else { panic!("no simulation") };
+    let Simulate { members, vector_len, degree, drop, json, threads, .. } = simulation;
+    assert_eq!((members, vector_len, degree, drop), (5000, 7, Degree::Complete, 0.3));
+    assert_eq!((threads, json), (3, true));
+}
+
+#[test]
+fn help_teaches() {
+    for line in ["--help", "run --help", "simulate --help"] {
+        let Err(Stop::Told(help)) = parse_line(line) else { panic!("{line}: no help") };
+        assert!(help.contains("Examples:\n"), "{line}: {help}");
+        assert!(!help.contains("--dashboard") && !help.contains("soak"), "{line}: {help}");
+    }
+    let Err(Stop::Told(help)) = parse_line("--help") else { panic!("no help") };
+    assert!(Phase::ALL.iter().all(|phase| help.contains(phase.name())));
+    assert!(matches!(parse_line("--version"), Err(Stop::Told(_))));
+}
+
+fn run(line: &str) -> Run {
+    match parse_line(line) {
+        Ok(Command::Run(run)) => run,
+        other => panic!("{line}: {other:?}"),
+    }
+}
+
+fn refusal(line: &str) -> String {
+    match parse_line(line) {
+        Err(Stop::Usage(error)) => error,
+        other => panic!("{line}: {other:?}"),
+    }
+}
+
+fn parse_line(line: &str) -> Result<Command, Stop> {
+    parse(std::iter::once("testnet").chain(line.split_whitespace()))
+}
