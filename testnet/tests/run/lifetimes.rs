@@ -11,6 +11,7 @@ use nix::{
     sys::signal::{Signal, kill},
     unistd::Pid,
 };
+use serde_json::Value;
 use tempfile::TempDir;
 use tokio::{
     io::{AsyncBufReadExt as _, BufReader, Lines},
@@ -56,6 +57,9 @@ fn signals_stop_the_launcher_and_all_nodes() {
             assert_eq!((code, processes(&run.keep)), (Some(130), BTreeSet::new()), "{signal}: {said:?}");
             let errors: Vec<_> = said.iter().filter(|line| line.starts_with("error: ")).collect();
             assert_eq!(errors, ["error: interrupted; all nodes are stopped"], "{signal}");
+            let report: Value = serde_json::from_slice(&fs::read(&run.report).unwrap()).unwrap();
+            assert_eq!(report["all_correct"], false, "{signal}");
+            assert!(!report["rounds"].as_array().unwrap().is_empty(), "{signal}");
         });
     }
 }
@@ -98,7 +102,7 @@ fn json_is_all_that_is_printed_and_kept_logs_hold_no_secret() {
         timeout(PATIENCE, run).await.expect("testnet ends").unwrap()
     });
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    let report: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    let report: Value = serde_json::from_slice(&output.stdout).unwrap();
     assert_eq!(report["all_correct"], true);
     assert_eq!(output.stdout.iter().filter(|&&byte| byte == b'\n').count(), 1);
 
@@ -129,6 +133,7 @@ struct Running {
     child: Child,
     stderr: Lines<BufReader<ChildStderr>>,
     keep: PathBuf,
+    report: PathBuf,
     _folder: TempDir,
 }
 
@@ -136,12 +141,17 @@ impl Running {
     fn start() -> Self {
         let folder = TempDir::new().unwrap();
         let keep = folder.path().join("keep");
-        let run = format!("--nodes {NODES} --rounds 100000 --vector-len 100 --keep {}", keep.display());
+        let report = folder.path().join("report.json");
+        let run = format!(
+            "--nodes {NODES} --rounds 100000 --vector-len 100 --keep {} --report {}",
+            keep.display(),
+            report.display()
+        );
         let stderr = std::process::Stdio::piped();
         let stdout = std::process::Stdio::null();
         let mut child = command().args(words(&run)).stderr(stderr).stdout(stdout).spawn().unwrap();
         let stderr = BufReader::new(child.stderr.take().unwrap()).lines();
-        Self { child, stderr, keep, _folder: folder }
+        Self { child, stderr, keep, report, _folder: folder }
     }
 
     /// Returns in the middle of a round.
