@@ -154,6 +154,23 @@ pub const WARNINGS: u32 = 8;
 /// See [`WARNINGS`].
 pub const WARNINGS_PER_SECOND: u32 = 1;
 
+/// Jobs of one attempt whose end the driver has not taken yet: an upload, a fetch and a sum of its own,
+/// and every member's vector.
+pub const MAX_JOBS: usize = 1024;
+
+/// Commands that wait for the driver.
+pub const MAX_COMMANDS: usize = 64;
+
+/// Contracts are kept for rounds so little ahead of this node's own.
+pub const ROUNDS_AHEAD: u64 = 3;
+
+/// Contracts that wait until this node is ready for them.
+pub const MAX_PROPOSED: usize = 64;
+
+/// How long the driver waits for room in a peer's queue. An attempt sends a peer a dozen frames, so a
+/// full queue means one that does not read.
+pub const CONTROL_PATIENCE: Duration = Duration::from_millis(100);
+
 /// Allows a burst, then a steady rate.
 #[derive(Debug, Clone)]
 pub struct TokenBucket {
@@ -211,20 +228,3 @@ mod tests {
         assert_eq!(presence_interval(1000), Duration::from_secs(50));
     }
 }
-
-/// Jobs of one attempt whose end the driver has not taken yet: an upload, a fetch and a sum of its own,
-/// and every member's vector.
-pub const MAX_JOBS: usize = 1024;
-
-/// Commands that wait for the driver.
-pub const MAX_COMMANDS: usize = 64;
-
-/// Contracts are kept for rounds so little ahead of this node's own.
-pub const ROUNDS_AHEAD: u64 = 3;
-
-/// Contracts that wait until this node is ready for them.
-pub const MAX_PROPOSED: usize = 64;
-
-/// How long the driver waits for room in a peer's queue. An attempt sends a peer a dozen frames, so a
-/// full queue means one that does not read.
-pub const CONTROL_PATIENCE: Duration = Duration::from_millis(100);

@@ -17,7 +17,12 @@ mod fetch;
 mod intake;
 pub(crate) mod results;
 mod schedule;
+mod serve;
 mod status;
+#[cfg(test)]
+mod testing;
+#[cfg(test)]
+mod transfer_tests;
 mod upload;
 
 pub use driver::RoundResult;

@@ -41,11 +41,12 @@ use crate::{
 
 use super::{
     attempt::{Attempt, recipient},
-    bulk::{Request, blocking, read_message},
+    bulk::blocking,
     fetch::fetch,
     intake::Intake,
     results::Results,
     schedule::{Decision, Gathering, Peers},
+    serve::serve,
     status::Status,
     upload::{Source, deposit, upload},
 };
@@ -530,40 +531,19 @@ impl Driver {
         Ok(())
     }
 
-    fn bulk(&mut self, from: MemberId, mut stream: BulkStream) {
+    fn bulk(&mut self, from: MemberId, stream: BulkStream) {
         let intake = self.state.attempt.as_ref().and_then(|attempt| attempt.intake.clone());
         let ended = self.state.attempt.as_ref().map(|attempt| attempt.ended.clone()).unwrap_or_default();
-        let (results, generation, done) =
+        let (results, attempt, done) =
             (self.results.clone(), self.state.generation, self.state.done.0.clone());
         tokio::spawn(async move {
-            let served = match read_message(&mut stream).await {
-                Ok(Request::Upload(session)) => match intake.filter(|intake| intake.session() == session) {
-                    Some(intake) => match ended.run_until_cancelled(intake.receive(from, stream)).await {
-                        None => Err(std::io::Error::other("the attempt ended before the upload did")),
-                        Some(Ok(root)) => {
-                            let work = Work::Received(from, root);
-                            let _ = done
-                                .send(Done {
-                                    attempt: generation,
-                                    role: Role::Aggregator,
-                                    work,
-                                    aggregate: None,
-                                })
-                                .await;
-                            Ok(())
-                        }
-                        Some(Err(error)) => Err(error),
-                    },
-                    None => Err(std::io::Error::other("an upload for no session of mine")),
-                },
-                Ok(Request::Fetch(root)) => match results.get(&root) {
-                    Some(sum) => sum.serve(stream).await,
-                    None => Err(std::io::Error::other("asked for a sum that is not here")),
-                },
-                Err(error) => Err(error),
-            };
-            if let Err(error) = served {
-                tracing::warn!(%from, %error, "bulk stream ended early");
+            match serve(stream, from, intake, &ended, &results).await {
+                Ok(Some(root)) => {
+                    let work = Work::Received(from, root);
+                    let _ = done.send(Done { attempt, role: Role::Aggregator, work, aggregate: None }).await;
+                }
+                Ok(None) => {}
+                Err(error) => tracing::warn!(%from, %error, "bulk stream ended early"),
             }
         });
     }

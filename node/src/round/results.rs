@@ -19,14 +19,16 @@ use consort_protocol::{
     },
 };
 use rayon::prelude::*;
-use tokio::io::AsyncWriteExt as _;
-
-use crate::network::BulkStream;
+use tempfile::NamedTempFile;
+use tokio::io::{AsyncWrite, AsyncWriteExt as _};
 
 use super::{
     bulk::{ACCEPTED, blocking, patient},
     intake::{Intake, read_at},
 };
+
+#[cfg(test)]
+mod tests;
 
 /// Sums of so many recent rounds stay on disk for those who come late.
 const KEPT: usize = 8;
@@ -50,16 +52,21 @@ impl Results {
     pub(crate) fn open(folder: &Path) -> io::Result<Self> {
         for entry in fs::read_dir(folder)? {
             let path = entry?.path();
-            if path.extension().is_some_and(|extension| extension == "sum") {
+            if path.extension().is_some_and(|extension| extension == "sum" || extension == "part") {
                 fs::remove_file(path)?;
             }
         }
         Ok(Self { folder: folder.to_path_buf(), kept: Mutex::new(VecDeque::new()) })
     }
 
-    /// The folder, for files that are not complete yet.
+    /// The folder, for files that nobody else sees.
     pub(super) fn folder(&self) -> &Path {
         &self.folder
+    }
+
+    /// A file for a sum that is not complete yet; it vanishes unless [`Results::keep`] takes it.
+    pub(super) fn begin(&self) -> io::Result<NamedTempFile> {
+        tempfile::Builder::new().suffix(".part").tempfile_in(&self.folder)
     }
 
     /// A sum by its root.
@@ -73,7 +80,7 @@ impl Results {
         &self,
         root: Digest,
         layout: Layout,
-        file: tempfile::NamedTempFile,
+        file: NamedTempFile,
     ) -> io::Result<Arc<StoredSum>> {
         let path = self.folder.join(format!("{}.sum", hex::encode(&root[..16])));
         let file = file.persist(&path)?;
@@ -82,8 +89,11 @@ impl Results {
         kept.retain(|other| other.root != root);
         kept.push_back(sum.clone());
         while kept.len() > KEPT {
-            if let Some(oldest) = kept.pop_front() {
-                fs::remove_file(&oldest.path)?;
+            if let Some(oldest) = kept.pop_front()
+                && let Err(error) = fs::remove_file(&oldest.path)
+            {
+                // the new sum is there, whatever became of the old one
+                tracing::warn!(path = %oldest.path.display(), %error, "an old sum could not be removed");
             }
         }
         Ok(sum)
@@ -99,7 +109,7 @@ impl Results {
     ) -> io::Result<Digest> {
         let files = intake.files(&survivors).await?;
         blocking(move || {
-            let mut out = tempfile::NamedTempFile::new_in(&self.folder)?;
+            let mut out = self.begin()?;
             let mut digests = Vec::new();
             let count = layout.chunk_count();
             let batch = 4 * rayon::current_num_threads() as u32;
@@ -142,7 +152,7 @@ impl StoredSum {
     }
 
     /// Sends the sum to somebody who asked for it.
-    pub(super) async fn serve(self: Arc<Self>, mut stream: BulkStream) -> io::Result<()> {
+    pub(super) async fn serve(self: Arc<Self>, mut stream: impl AsyncWrite + Unpin) -> io::Result<()> {
         patient(stream.write_all(&[ACCEPTED])).await?;
         for index in 0..self.layout.chunk_count() {
             let sum = self.clone();
