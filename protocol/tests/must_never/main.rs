@@ -12,5 +12,6 @@ mod replay;
 mod result;
 mod roster;
 mod shares;
+mod stoppers;
 mod uniformity;
 mod world;
