@@ -58,7 +58,7 @@ async fn fetch_from(
     if answer != [ACCEPTED] {
         return Err(io::Error::new(io::ErrorKind::NotFound, "it does not have the sum"));
     }
-    let mut file = tempfile::NamedTempFile::new_in(results.folder())?;
+    let mut file = results.unfinished()?;
     let mut digests = Vec::new();
     for chunk in layout.chunks() {
         let mut packed = vec![0; chunk.packed_len()];

@@ -31,6 +31,9 @@ use super::{
 /// Sums of so many recent rounds stay on disk for those who come late.
 const KEPT: usize = 8;
 
+/// Extension of a sum that is not complete; one that a killed process leaves is removed at the next start.
+const UNFINISHED: &str = "part";
+
 /// Sums that are complete, newest last.
 pub(crate) struct Results {
     folder: PathBuf,
@@ -50,16 +53,21 @@ impl Results {
     pub(crate) fn open(folder: &Path) -> io::Result<Self> {
         for entry in fs::read_dir(folder)? {
             let path = entry?.path();
-            if path.extension().is_some_and(|extension| extension == "sum") {
+            if path.extension().is_some_and(|extension| extension == "sum" || extension == UNFINISHED) {
                 fs::remove_file(path)?;
             }
         }
         Ok(Self { folder: folder.to_path_buf(), kept: Mutex::new(VecDeque::new()) })
     }
 
-    /// The folder, for files that are not complete yet.
+    /// The folder, for files that vanish with the process.
     pub(super) fn folder(&self) -> &Path {
         &self.folder
+    }
+
+    /// A file for a sum that is not complete yet.
+    pub(super) fn unfinished(&self) -> io::Result<tempfile::NamedTempFile> {
+        tempfile::Builder::new().suffix(&format!(".{UNFINISHED}")).tempfile_in(&self.folder)
     }
 
     /// A sum by its root.
@@ -97,9 +105,9 @@ impl Results {
         survivors: SurvivorSet,
         plan: MaskPlan,
     ) -> io::Result<Digest> {
-        let files = intake.files(&survivors).await?;
+        let files = intake.files(&survivors)?;
         blocking(move || {
-            let mut out = tempfile::NamedTempFile::new_in(&self.folder)?;
+            let mut out = self.unfinished()?;
             let mut digests = Vec::new();
             let count = layout.chunk_count();
             let batch = 4 * rayon::current_num_threads() as u32;
