@@ -51,7 +51,9 @@ impl AbortReason {
     #[must_use]
     pub fn from_peer(mut self) -> Self {
         if let Self::Inconsistent { detail, .. } | Self::Local { detail, .. } = &mut self {
-            detail.truncate(detail.floor_char_boundary(MAX_DETAIL_BYTES));
+            let mut within = (0..=MAX_DETAIL_BYTES.min(detail.len())).rev();
+            let end = within.find(|end| detail.is_char_boundary(*end));
+            detail.truncate(end.unwrap_or(0));
             *detail = detail.replace(char::is_control, " ");
         }
         self
