@@ -183,6 +183,16 @@ impl TokenBucket {
     }
 }
 
+/// Jobs of one attempt whose end the driver has not taken yet: an upload, a fetch and a sum of its own,
+/// and every member's vector.
+pub const MAX_JOBS: usize = 1024;
+
+/// Commands that wait for the driver.
+pub const MAX_COMMANDS: usize = 64;
+
+/// Contracts are kept for rounds so little ahead of this node's own.
+pub const ROUNDS_AHEAD: u64 = 3;
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -211,13 +221,3 @@ mod tests {
         assert_eq!(presence_interval(1000), Duration::from_secs(50));
     }
 }
-
-/// Jobs of one attempt whose end the driver has not taken yet: an upload, a fetch and a sum of its own,
-/// and every member's vector.
-pub const MAX_JOBS: usize = 1024;
-
-/// Commands that wait for the driver.
-pub const MAX_COMMANDS: usize = 64;
-
-/// Contracts are kept for rounds so little ahead of this node's own.
-pub const ROUNDS_AHEAD: u64 = 3;
