@@ -164,13 +164,6 @@ pub const MAX_COMMANDS: usize = 64;
 /// Contracts are kept for rounds so little ahead of this node's own.
 pub const ROUNDS_AHEAD: u64 = 3;
 
-/// Contracts that wait until this node is ready for them.
-pub const MAX_PROPOSED: usize = 64;
-
-/// How long the driver waits for room in a peer's queue. An attempt sends a peer a dozen frames, so a
-/// full queue means one that does not read.
-pub const CONTROL_PATIENCE: Duration = Duration::from_millis(100);
-
 /// Allows a burst, then a steady rate.
 #[derive(Debug, Clone)]
 pub struct TokenBucket {

@@ -109,7 +109,7 @@ pub enum SendError {
     /// No link to that member stands.
     #[error("{0} is not connected")]
     NotConnected(MemberId),
-    /// The member does not read; its queue stayed full for [`limits::SEND_PATIENCE`].
+    /// The member does not read; its queue is full, or stayed so for [`limits::SEND_PATIENCE`].
     #[error("{0} does not read what is sent to it, and its queue is full")]
     QueueFull(MemberId),
     /// Larger than any control frame may be.
@@ -262,6 +262,21 @@ impl Network {
             Ok(Err(control::Closed)) => Err(SendError::NotConnected(to)),
             Err(_) => Err(SendError::QueueFull(to)),
         }
+    }
+
+    /// Like [`Network::send`], but never waits: where the member's queue is full, the frame is not taken.
+    ///
+    /// # Errors
+    /// [`SendError`] says whether the member is away, does not read, or the frame is too large.
+    pub fn try_send(&self, to: MemberId, frame: Vec<u8>) -> Result<(), SendError> {
+        if frame.len() > limits::MAX_FRAME_BYTES {
+            return Err(SendError::TooLarge { found: frame.len() });
+        }
+        let queue = self.shared.queue(&to).ok_or(SendError::NotConnected(to))?;
+        queue.try_push(Outgoing::application(frame)).map_err(|full| match full {
+            control::Unqueued::Full => SendError::QueueFull(to),
+            control::Unqueued::Closed => SendError::NotConnected(to),
+        })
     }
 
     /// Gossips a message of at most [`limits::MAX_GOSSIP_BYTES`] to all members, at best: it is lost where

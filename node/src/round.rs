@@ -15,6 +15,7 @@ mod bulk;
 pub(crate) mod driver;
 mod fetch;
 mod intake;
+mod offers;
 pub(crate) mod results;
 mod schedule;
 mod serve;

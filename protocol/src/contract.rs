@@ -26,7 +26,7 @@ use crate::{
 const SLOWEST_BYTES_PER_SECOND: u64 = 256 * 1024;
 
 /// How often each member's turn may come in one round before the round is given up.
-const TURNS_PER_MEMBER: usize = 3;
+pub const TURNS_PER_MEMBER: usize = 3;
 
 const MAX_LABEL_BYTES: usize = 256;
 

@@ -184,7 +184,7 @@ impl Member {
         }
         if let Message::Abort(abort) = &message {
             match self.seat.check_abort(abort) {
-                Ok(()) => self.close(abort.body.reason.clone(), out),
+                Ok(()) => self.close(abort.body.reason.clone().from_peer(), out),
                 Err(kind) => out.push(Seat::fault(from, phase, kind)),
             }
             return;

@@ -42,7 +42,23 @@ pub enum AbortReason {
     },
 }
 
+/// Most bytes of a detail that somebody else wrote.
+const MAX_DETAIL_BYTES: usize = 256;
+
 impl AbortReason {
+    /// The same reason as it may be kept and shown when a peer gave it: its words cut to 256 bytes, without
+    /// control characters.
+    #[must_use]
+    pub fn from_peer(mut self) -> Self {
+        if let Self::Inconsistent { detail, .. } | Self::Local { detail, .. } = &mut self {
+            let mut within = (0..=MAX_DETAIL_BYTES.min(detail.len())).rev();
+            let end = within.find(|end| detail.is_char_boundary(*end));
+            detail.truncate(end.unwrap_or(0));
+            *detail = detail.replace(char::is_control, " ");
+        }
+        self
+    }
+
     /// The plain word that reports use.
     #[must_use]
     pub const fn word(&self) -> &'static str {

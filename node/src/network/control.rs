@@ -51,6 +51,13 @@ pub(super) struct Queue {
 #[derive(Debug)]
 pub(super) struct Closed;
 
+/// Why a frame was not queued at once.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Unqueued {
+    Full,
+    Closed,
+}
+
 pub(super) fn queue() -> (Queue, mpsc::Receiver<Outgoing>) {
     let (frames, receiver) = mpsc::channel(limits::MAX_QUEUED_FRAMES);
     (Queue { frames, room: Arc::new(Semaphore::new(limits::MAX_QUEUED_BYTES)) }, receiver)
@@ -62,6 +69,16 @@ impl Queue {
         let bytes = u32::try_from(frame.content.len()).unwrap_or(u32::MAX);
         frame.room = Some(self.room.clone().acquire_many_owned(bytes).await.map_err(|_| Closed)?);
         self.frames.send(frame).await.map_err(|_| Closed)
+    }
+
+    /// Takes a frame if there is room.
+    pub(super) fn try_push(&self, mut frame: Outgoing) -> Result<(), Unqueued> {
+        let bytes = u32::try_from(frame.content.len()).unwrap_or(u32::MAX);
+        frame.room = Some(self.room.clone().try_acquire_many_owned(bytes).map_err(|_| Unqueued::Full)?);
+        self.frames.try_send(frame).map_err(|error| match error {
+            mpsc::error::TrySendError::Full(_) => Unqueued::Full,
+            mpsc::error::TrySendError::Closed(_) => Unqueued::Closed,
+        })
     }
 
     /// Takes a frame if there is a place; whether it did.
@@ -262,12 +279,14 @@ mod tests {
         for _ in 0..limits::MAX_QUEUED_BYTES / limits::MAX_FRAME_BYTES {
             queue.push(Outgoing::application(vec![0; limits::MAX_FRAME_BYTES])).await.unwrap();
         }
+        assert_eq!(queue.try_push(Outgoing::application(vec![1])), Err(Unqueued::Full));
         let mut waiting = Box::pin(queue.push(Outgoing::application(vec![1])));
         assert!(futures::poll!(&mut waiting).is_pending());
         drop(frames.recv().await);
         waiting.await.unwrap();
         drop(frames);
         assert!(queue.push(Outgoing::application(vec![])).await.is_err());
+        assert_eq!(queue.try_push(Outgoing::application(vec![])), Err(Unqueued::Closed));
     }
 
     #[test]

@@ -4,7 +4,7 @@
 //! Outputs are carried out in order; a journal entry is on disk before anything after it leaves.
 
 use std::{
-    collections::{BTreeMap, VecDeque},
+    collections::VecDeque,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -12,7 +12,7 @@ use std::{
 use consort_protocol::{
     aggregator::Aggregator,
     codec,
-    contract::{Contract, Task, Terms},
+    contract::{Contract, ContractError, TURNS_PER_MEMBER, Task, Terms},
     election,
     encoding::{self, ValidInput},
     ids::MemberId,
@@ -26,16 +26,13 @@ use consort_protocol::{
     roster::SeenKeys,
     signing::{Identity, Signed},
 };
-use tokio::{
-    sync::{mpsc, oneshot},
-    time::timeout,
-};
+use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
     events::{NodeEvent, Observer, Role},
     ledger::{AttemptRecord, Ledger, RoundRecord},
-    limits,
+    limits::{self, TokenBucket},
     network::{BulkStream, Event, EventStream, Network},
 };
 
@@ -44,6 +41,7 @@ use super::{
     bulk::blocking,
     fetch::fetch,
     intake::Intake,
+    offers::{Offer, Offers},
     results::Results,
     schedule::{Decision, Gathering, Peers},
     serve::serve,
@@ -108,8 +106,9 @@ pub(crate) struct DriverState {
     attempt: Option<Attempt>,
     /// Counts attempts, so that what a job reports after its attempt is over goes nowhere.
     generation: u64,
-    /// Contracts that came before this node was ready for them, by round and slot.
-    proposed: BTreeMap<(u64, u32), Signed<Contract>>,
+    offers: Offers,
+    /// Warnings that a peer can cause.
+    warnings: TokenBucket,
     attempts: Vec<AttemptRecord>,
     wake: Option<Now>,
     done: (mpsc::Sender<Done>, mpsc::Receiver<Done>),
@@ -126,7 +125,8 @@ impl DriverState {
             pending: None,
             attempt: None,
             generation: 0,
-            proposed: BTreeMap::new(),
+            offers: Offers::default(),
+            warnings: TokenBucket::new(limits::WARNINGS, limits::WARNINGS_PER_SECOND, Instant::now()),
             attempts: Vec::new(),
             wake: None,
             done: mpsc::channel(limits::MAX_JOBS),
@@ -203,14 +203,20 @@ impl Driver {
                     let role = recipient(&message);
                     self.feed(role, Input::Message(from, Box::new(message))).await;
                 }
-                Err(error) => tracing::warn!(%from, %error, "malformed control message dropped"),
+                Err(error) if self.worth_a_warning() => {
+                    tracing::warn!(%from, %error, "malformed control message dropped");
+                }
+                Err(_) => {}
             },
             Event::Gossip { from, bytes } => match codec::decode::<Message>(&bytes) {
                 Ok(message @ Message::Published(_)) => {
                     self.feed(Role::Member, Input::Message(from, Box::new(message))).await;
                 }
                 Ok(Message::Contract(contract)) => self.contract(from, *contract, false).await,
-                _ => tracing::warn!(%from, "gossip that is no announcement dropped"),
+                _ if self.worth_a_warning() => {
+                    tracing::warn!(%from, "gossip that is no announcement dropped")
+                }
+                _ => {}
             },
             Event::Bulk { from, stream } => self.bulk(from, stream),
         }
@@ -221,41 +227,48 @@ impl Driver {
         self.observer.notify(NodeEvent::Peers(connected)).await;
     }
 
+    /// Whether a warning that a peer can cause should be logged: a flood must not reach the log.
+    fn worth_a_warning(&mut self) -> bool {
+        self.state.warnings.take(Instant::now())
+    }
+
     /// Somebody proposes an attempt. A contract is kept only if it is its author's turn, so nobody can take
     /// another one's place; one for each slot, so a second contract of the same slot changes nothing.
     async fn contract(&mut self, from: MemberId, contract: Signed<Contract>, direct: bool) {
         let (round, slot) = (contract.body.round, contract.body.slot);
         let current = self.state.gathering.round;
         let order = election::order(&self.manifest, round);
+        let exists = (slot as usize) < order.len() * TURNS_PER_MEMBER;
         let turn = (slot as usize).checked_rem(order.len()).and_then(|place| order.get(place));
-        if contract.signer != from || turn != Some(&from) {
-            tracing::warn!(%from, round, slot, "contract dropped: it is not its author's turn");
+        if contract.signer != from || turn != Some(&from) || !exists {
+            if self.worth_a_warning() {
+                tracing::warn!(%from, round, slot, "contract dropped: it is not its author's turn");
+            }
             return;
         }
+        let Some(offer) = Offer::of(&contract) else { return };
         if !(current..current + limits::ROUNDS_AHEAD).contains(&round) {
             if direct && round < current {
-                self.decline(&contract, "this round is over").await;
+                self.decline(&offer, "this round is over");
             }
             return;
         }
         if self.state.pending.is_none() && self.state.attempt.is_none() {
             if direct {
-                self.decline(&contract, "no input is waiting").await;
+                self.decline(&offer, "no input is waiting");
             }
             return;
         }
-        self.state.proposed.entry((round, slot)).or_insert(contract);
-        while self.state.proposed.len() > limits::MAX_PROPOSED {
-            self.state.proposed.pop_last();
-        }
+        self.state.offers.keep(round, slot, offer);
     }
 
-    async fn decline(&self, contract: &Signed<Contract>, reason: &str) {
-        tracing::info!(from = %contract.signer, round = contract.body.round, reason, "contract declined");
-        let Ok(digest) = consort_protocol::signing::body_digest(&contract.body) else { return };
-        let decline = Decline { contract: digest, reason: reason.into() };
+    fn decline(&mut self, offer: &Offer, reason: &str) {
+        if self.worth_a_warning() {
+            tracing::info!(from = %offer.author, reason, "contract declined");
+        }
+        let decline = Decline { contract: offer.digest, reason: reason.into() };
         if let Ok(decline) = Signed::new(decline, &self.identity) {
-            self.send(contract.signer, &Message::Decline(Box::new(decline))).await;
+            self.send(offer.author, &Message::Decline(Box::new(decline)));
         }
     }
 
@@ -280,6 +293,11 @@ impl Driver {
                     return;
                 }
                 Decision::Propose => return self.propose(task).await,
+                Decision::NextRound => {
+                    let round = self.state.gathering.round;
+                    tracing::info!(round, "too few are left in this round, following to the next");
+                    self.begin_round(round.saturating_add(1));
+                }
                 Decision::PassOver(aggregator) => self.pass_over(aggregator),
             }
         }
@@ -288,22 +306,18 @@ impl Driver {
 
     /// Joins the proposed attempt of the lowest slot that may act.
     async fn join_proposed(&mut self, task: &Task) -> bool {
-        let round = self.state.gathering.round;
-        self.state.proposed.retain(|(of, _), _| *of >= round);
-        let proposed = self.state.proposed.range((round, 0)..=(round, u32::MAX));
-        let may_join = |slot, contract: &Signed<Contract>| {
-            self.state.peers.is_connected(&contract.signer)
-                && self.state.gathering.may_skip_to(slot, &self.state.peers)
-        };
-        let Some(key) =
-            proposed.filter(|((_, slot), contract)| may_join(*slot, contract)).map(|(key, _)| *key).next()
-        else {
-            return false;
-        };
-        let Some(contract) = self.state.proposed.remove(&key) else { return false };
-        match Terms::accept(self.manifest.clone(), &contract, task) {
+        let DriverState { peers, gathering, offers, .. } = &mut self.state;
+        let round = gathering.round;
+        let may_join =
+            |slot, author: &MemberId| peers.is_connected(author) && gathering.may_skip_to(slot, peers);
+        let Some((slot, offer)) = offers.take(round, may_join) else { return false };
+        let accepted = offer
+            .contract(round, slot, task)
+            .ok_or(ContractError::Task)
+            .and_then(|contract| Terms::accept(self.manifest.clone(), &contract, task));
+        match accepted {
             Ok(terms) => {
-                while self.state.gathering.slot < key.1 {
+                while self.state.gathering.slot < slot {
                     let Some(aggregator) = self.state.gathering.aggregator() else { break };
                     self.pass_over(aggregator);
                 }
@@ -311,8 +325,7 @@ impl Driver {
                 true
             }
             Err(error) => {
-                tracing::warn!(from = %contract.signer, round, %error, "contract refused");
-                self.decline(&contract, &error.to_string()).await;
+                self.decline(&offer, &error.to_string());
                 false
             }
         }
@@ -399,13 +412,15 @@ impl Driver {
             Output::Send(to, message) if to == self.state.me => {
                 inputs.push_back((recipient(&message), Input::Message(to, message)));
             }
-            Output::Send(to, message) => self.send(to, &message).await,
+            Output::Send(to, message) => self.send(to, &message),
             Output::Upload(plan) => self.upload(plan),
             Output::Fetch(published) => self.fetch(&published),
             Output::Receive(session, members) => self.receive(session, members)?,
             Output::Unmask(survivors, plan) => self.unmask(survivors, *plan),
             Output::Fault(fault) => {
-                tracing::warn!(peer = %fault.who, phase = %fault.phase, fault = %fault.kind, "peer at fault");
+                if self.worth_a_warning() {
+                    tracing::warn!(peer = %fault.who, phase = %fault.phase, fault = %fault.kind, "peer at fault");
+                }
                 self.observer.notify(NodeEvent::Fault(fault)).await;
             }
             Output::Finished(outcome) => self.finished(role, outcome).await,
@@ -435,15 +450,16 @@ impl Driver {
         Ok(())
     }
 
-    async fn send(&self, to: MemberId, message: &Message) {
+    /// Never waits: an attempt sends a peer a few frames, so a full queue means one that does not read, and
+    /// whoever waited for such a peer would let it hold up everybody.
+    fn send(&mut self, to: MemberId, message: &Message) {
         let sent = match codec::encode(message) {
-            Ok(frame) => match timeout(limits::CONTROL_PATIENCE, self.network.send(to, frame)).await {
-                Ok(result) => result.map_err(|error| error.to_string()),
-                Err(_) => Err("its queue is full".into()),
-            },
+            Ok(frame) => self.network.try_send(to, frame).map_err(|error| error.to_string()),
             Err(error) => Err(error.to_string()),
         };
-        if let Err(error) = sent {
+        if let Err(error) = sent
+            && self.worth_a_warning()
+        {
             tracing::warn!(%to, error, "control message not sent");
         }
     }
@@ -543,7 +559,7 @@ impl Driver {
                     let _ = done.send(Done { attempt, role: Role::Aggregator, work, aggregate: None }).await;
                 }
                 Ok(None) => {}
-                Err(error) => tracing::warn!(%from, %error, "bulk stream ended early"),
+                Err(error) => tracing::debug!(%from, %error, "bulk stream ended early"),
             }
         });
     }
@@ -639,7 +655,14 @@ impl Driver {
                     self.end_round(contract, None, 0, roster, Err(reason.to_string())).await;
                 }
             }
-            None => self.next_slot(record),
+            // its last words could not be journalled; what has left before is not known any more
+            None => {
+                let reason = "this node could not write its ledger";
+                record.outcome = "local-failure".into();
+                record.detail = Some(reason.into());
+                self.state.attempts.push(record);
+                self.end_round(contract, None, 0, roster, Err(reason.into())).await;
+            }
         }
     }
 

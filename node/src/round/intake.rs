@@ -35,13 +35,20 @@ use super::bulk::{ACCEPTED, blocking, patient, write_message};
 pub(super) struct Intake {
     session: SessionId,
     layout: Layout,
-    spools: BTreeMap<MemberId, Arc<Mutex<Spool>>>,
+    spools: BTreeMap<MemberId, Spool>,
     /// The stream that each member's vector is read from: it is told when a newer one takes over.
     readers: sync::Mutex<BTreeMap<MemberId, CancellationToken>>,
 }
 
+/// The file can be read at any time: what is complete does not change, and a member that keeps a stream
+/// open holds nobody up.
 struct Spool {
     file: Arc<File>,
+    written: Arc<Mutex<Written>>,
+}
+
+#[derive(Default)]
+struct Written {
     /// Hashes of the chunks that are on file.
     digests: Vec<Digest>,
     bytes: u64,
@@ -50,7 +57,8 @@ struct Spool {
 /// One member's vector, being written.
 pub(super) struct Deposit {
     layout: Layout,
-    spool: OwnedMutexGuard<Spool>,
+    file: Arc<File>,
+    written: OwnedMutexGuard<Written>,
 }
 
 impl Intake {
@@ -62,7 +70,7 @@ impl Intake {
     ) -> io::Result<Self> {
         let spool = |id| {
             let file = Arc::new(tempfile::tempfile_in(folder)?);
-            Ok((id, Arc::new(Mutex::new(Spool { file, digests: Vec::new(), bytes: 0 }))))
+            Ok((id, Spool { file, written: Arc::default() }))
         };
         let members: BTreeSet<MemberId> = members.into_iter().collect();
         let spools = members.into_iter().map(spool).collect::<io::Result<_>>()?;
@@ -78,7 +86,8 @@ impl Intake {
         let spool = self.spools.get(&member).ok_or_else(|| {
             io::Error::new(io::ErrorKind::PermissionDenied, format!("{member} is not in the mask set"))
         })?;
-        Ok(Deposit { layout: self.layout.clone(), spool: spool.clone().lock_owned().await })
+        let written = spool.written.clone().lock_owned().await;
+        Ok(Deposit { layout: self.layout.clone(), file: spool.file.clone(), written })
     }
 
     /// Reads a member's upload to its end, in place of any earlier stream of the same member; gives the
@@ -132,19 +141,18 @@ impl Intake {
     }
 
     /// The files with the survivors' vectors, each of which is complete.
-    pub(super) async fn files(&self, survivors: &SurvivorSet) -> io::Result<Vec<Arc<File>>> {
-        let mut files = Vec::new();
-        for id in survivors.ids() {
+    pub(super) fn files(&self, survivors: &SurvivorSet) -> io::Result<Vec<Arc<File>>> {
+        let file = |id| {
             let spool = self.spools.get(&id).ok_or_else(|| io::Error::other(format!("no vector of {id}")))?;
-            files.push(spool.lock().await.file.clone());
-        }
-        Ok(files)
+            Ok(spool.file.clone())
+        };
+        survivors.ids().map(file).collect()
     }
 }
 
 impl Deposit {
     fn next_index(&self) -> u32 {
-        self.spool.digests.len() as u32
+        self.written.digests.len() as u32
     }
 
     fn next_chunk(&self) -> Option<Chunk> {
@@ -156,22 +164,22 @@ impl Deposit {
     pub(super) async fn append(&mut self, packed: Vec<u8>) -> io::Result<()> {
         let chunk = self.next_chunk().ok_or_else(|| io::Error::other("more chunks than the vector has"))?;
         packing::check(&packed, chunk.len as usize, chunk.bits).map_err(io::Error::other)?;
-        let (file, index, offset) = (self.spool.file.clone(), self.next_index(), self.spool.bytes);
+        let (file, index, offset) = (self.file.clone(), self.next_index(), self.written.bytes);
         let length = packed.len() as u64;
         let digest = blocking(move || {
             write_at(&file, &packed, offset)?;
             Ok(chunk_digest(index, &packed))
         })
         .await?;
-        self.spool.digests.push(digest);
-        self.spool.bytes += length;
+        self.written.digests.push(digest);
+        self.written.bytes += length;
         Ok(())
     }
 
     /// The root, if every chunk is there.
     pub(super) fn finish(self) -> io::Result<Digest> {
         match self.next_chunk() {
-            None => Ok(vector_root(&self.spool.digests)),
+            None => Ok(vector_root(&self.written.digests)),
             Some(chunk) => Err(io::Error::other(format!("chunk {} is missing", chunk.index))),
         }
     }
@@ -185,4 +193,28 @@ pub(super) fn read_at(file: &File, buffer: &mut [u8], offset: u64) -> io::Result
 #[cfg(unix)]
 pub(super) fn write_at(file: &File, buffer: &[u8], offset: u64) -> io::Result<()> {
     std::os::unix::fs::FileExt::write_all_at(file, buffer, offset)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use consort_protocol::{
+        array::Dtype,
+        encoding::{Reduction, VectorSpec},
+    };
+
+    /// A survivor that keeps a stream open must not hold up the sum.
+    #[tokio::test]
+    async fn files_are_there_while_their_owners_still_write() {
+        let spec = VectorSpec::default_for([(&[3u64][..], Dtype::F32)], Reduction::Sum, 3);
+        let members = [MemberId([1; 32]), MemberId([2; 32])];
+        let folder = tempfile::tempdir().unwrap();
+        let layout = spec.layout(3, 10).unwrap();
+        let intake = Intake::new(SessionId([0; 32]), layout, members, folder.path()).unwrap();
+        let _open = intake.resume(members[0]).await.unwrap();
+        let survivors = SurvivorSet(members.map(|id| (id, [0; 32])).to_vec());
+        assert_eq!(intake.files(&survivors).unwrap().len(), 2);
+        let stranger = SurvivorSet(vec![(MemberId([3; 32]), [0; 32])]);
+        assert!(intake.files(&stranger).is_err());
+    }
 }

@@ -107,7 +107,7 @@ impl Results {
         survivors: SurvivorSet,
         plan: MaskPlan,
     ) -> io::Result<Digest> {
-        let files = intake.files(&survivors).await?;
+        let files = intake.files(&survivors)?;
         blocking(move || {
             let mut out = self.begin()?;
             let mut digests = Vec::new();

@@ -15,6 +15,8 @@ use consort_protocol::{election, hash::Digest, ids::MemberId, io::Now, manifest:
 use super::status::Status;
 
 #[cfg(test)]
+mod behind;
+#[cfg(test)]
 mod tests;
 
 /// A member unreachable for so long is not waited for.
@@ -71,6 +73,11 @@ impl Peers {
         claims.get(self.manifest.corrupt()).copied()
     }
 
+    /// What those who are connected say which round they are at.
+    fn rounds(&self) -> impl Iterator<Item = u64> + '_ {
+        self.connected.iter().filter_map(|id| self.statuses.get(id)).map(|status| status.round)
+    }
+
     /// How many, I included, wait with this task for this round.
     fn ready(&self, round: u64, task: &Digest) -> usize {
         1 + self.connected.iter().filter(|id| self.waits(id, round, task)).count()
@@ -109,6 +116,8 @@ pub(super) struct Gathering {
     enough_since: Option<Now>,
     /// Since when the current slot's aggregator could have proposed.
     slot_since: Option<Now>,
+    /// Since when somebody is ahead and hardly anybody behind.
+    behind_since: Option<Now>,
 }
 
 /// What to do now.
@@ -120,12 +129,14 @@ pub(super) enum Decision {
     Propose,
     /// The slot's aggregator is not there: the next slot begins.
     PassOver(MemberId),
+    /// Too few are left in this round, and somebody is ahead: the next round begins.
+    NextRound,
 }
 
 impl Gathering {
     pub(super) fn new(manifest: &Manifest, round: u64) -> Self {
         let order = election::order(manifest, round);
-        Self { round, slot: 0, order, enough_since: None, slot_since: None }
+        Self { round, slot: 0, order, enough_since: None, slot_since: None, behind_since: None }
     }
 
     /// Whose turn it is.
@@ -152,9 +163,11 @@ impl Gathering {
         let policy = peers.manifest.policy();
         let gather = Duration::from_millis(policy.gather_ms);
         let needed = peers.manifest.min_participants();
+        let give_up_at = self.give_up_at(peers, now);
         if peers.ready(self.round, task) < needed {
             self.enough_since = None;
-            return Decision::Wait(None);
+            let give_up = give_up_at.is_some_and(|at| now >= at);
+            return if give_up { Decision::NextRound } else { Decision::Wait(give_up_at) };
         }
         let enough_since = *self.enough_since.get_or_insert(now);
         let gathered = enough_since + gather;
@@ -171,9 +184,34 @@ impl Gathering {
         if aggregator == peers.me {
             return Decision::Propose;
         }
+        if !self.order.iter().any(|id| peers.is_connected(id)) {
+            // whoever is passed over now, nobody else is there; time runs once somebody is
+            self.slot_since = None;
+            return Decision::Wait(None);
+        }
         // one that is connected but does not propose may see less than I do; it has as long as a phase
         let patience = since + gather + Duration::from_millis(policy.deadline_ms);
         let pass_over_at = peers.lost_at(&aggregator).unwrap_or(patience);
         if now >= pass_over_at { Decision::PassOver(aggregator) } else { Decision::Wait(Some(pass_over_at)) }
+    }
+
+    /// When a round that too few are left in is given up.
+    ///
+    /// An attempt that fails after some have got its roster sends those to the next round, where as few as
+    /// one of them waits for the others: too few to be believed at once ([`Peers::round`]), and perhaps too
+    /// many to do without. Whoever sees anybody ahead and no more than c behind (so nobody honest who could
+    /// not come along) follows, a round at a time, after the longest that a round can take to start. With
+    /// more behind it stays, so that those can catch up. Liars can so make members that wait in vain wait in
+    /// a later round.
+    fn give_up_at(&mut self, peers: &Peers, now: Now) -> Option<Now> {
+        let ahead = peers.rounds().any(|round| round > self.round);
+        let behind = peers.rounds().filter(|round| *round < self.round).count();
+        if !ahead || behind > peers.manifest.corrupt() {
+            self.behind_since = None;
+            return None;
+        }
+        let policy = peers.manifest.policy();
+        let patience = Duration::from_millis(policy.gather_ms) + Duration::from_millis(policy.deadline_ms);
+        Some(*self.behind_since.get_or_insert(now) + patience)
     }
 }

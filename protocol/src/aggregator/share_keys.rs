@@ -5,13 +5,17 @@
 //! 2. its dealers are participants, each once, in ascending order, the member itself among them;
 //! 3. the commitments beside it are those that it names for itself, and match the advertised keys.
 //!
+//! 4. it does not contradict what the member has confirmed before.
+//!
 //! A dealer enters the mask set (U2) when at least a threshold of members, itself included, confirmed the
 //! same commitments, and those commitments are here: without them its shares could not be checked later.
+//!
+//! A bare threshold is taken only where there are too few dealers otherwise. A dealer that deals to just so
+//! many and then falls silent takes its own shares along, and nobody could lift its masks any more; one
+//! that confirms nobody takes a confirmation from each. Half of the confirmations beyond the threshold are
+//! kept against the former, the other half against the latter.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    sync::Arc,
-};
+use std::{collections::BTreeMap, sync::Arc};
 
 use crate::{
     certificate::AcceptedMaskSet,
@@ -42,7 +46,7 @@ pub(super) struct Verifiers {
 pub(super) struct ShareKeys {
     pub(super) session: Arc<Session>,
     /// Dealers that each member confirmed, with the digests of their commitments.
-    confirmed: BTreeMap<MemberId, BTreeSet<(MemberId, Digest)>>,
+    confirmed: BTreeMap<MemberId, BTreeMap<MemberId, Digest>>,
     verifiers: BTreeMap<MemberId, (Digest, Verifiers)>,
 }
 
@@ -75,6 +79,11 @@ impl ShareKeys {
             return Err(FaultKind::Stranger(*stranger));
         }
         receipt.verify().map_err(|_| FaultKind::Signature)?;
+        if let Some(earlier) = self.confirmed.get(&from)
+            && confirmed.iter().any(|(dealer, named)| earlier.get(dealer).is_some_and(|first| first != named))
+        {
+            return Err(FaultKind::Equivocation);
+        }
         let digest = commitments.digest();
         if !confirmed.iter().any(|(dealer, named)| *dealer == from && *named == digest) {
             return Err(FaultKind::Commitments);
@@ -106,8 +115,8 @@ impl ShareKeys {
         if !late && !all_answered(seat, participants, |id| self.confirmed.contains_key(id)) {
             return Progress::Waiting(self);
         }
-        let dealers = self.confirmed_dealers();
         let needed = self.session.min_survivors();
+        let dealers = self.confirmed_dealers(needed);
         if dealers.len() < needed {
             return Progress::Impossible(too_few(Phase::ShareKeys, dealers.len(), needed));
         }
@@ -121,15 +130,26 @@ impl ShareKeys {
         }
     }
 
-    fn confirmed_dealers(&self) -> Vec<(MemberId, Digest)> {
+    /// Dealers that enough members confirmed: as many more than the threshold as can be asked for while
+    /// `needed` dealers are left.
+    fn confirmed_dealers(&self, needed: usize) -> Vec<(MemberId, Digest)> {
         let threshold = self.session.threshold().get();
-        let confirmations =
-            |dealer: (MemberId, Digest)| self.confirmed.values().filter(|set| set.contains(&dealer)).count();
-        self.verifiers
+        let confirmations = |(dealer, digest): &(MemberId, Digest)| {
+            self.confirmed.values().filter(|named| named.get(dealer) == Some(digest)).count()
+        };
+        let mut dealers: Vec<_> = self
+            .verifiers
             .iter()
             .map(|(dealer, (digest, _))| (*dealer, *digest))
-            .filter(|dealer| confirmations(*dealer) >= threshold)
-            .collect()
+            .map(|dealer| (confirmations(&dealer), dealer))
+            .filter(|(confirmed, _)| *confirmed >= threshold)
+            .collect();
+        let spare = self.confirmed.len().saturating_sub(threshold) / 2;
+        let asked = (threshold..=threshold + spare)
+            .rev()
+            .find(|asked| dealers.iter().filter(|(confirmed, _)| confirmed >= asked).count() >= needed);
+        dealers.retain(|(confirmed, _)| *confirmed >= asked.unwrap_or(threshold));
+        dealers.into_iter().map(|(_, dealer)| dealer).collect()
     }
 }
 

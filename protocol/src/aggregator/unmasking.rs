@@ -121,9 +121,11 @@ impl Unmasking {
     /// The masks that are left in the sum of the survivors' vectors, with the signs that take them off.
     fn plan(&self, rng: &mut impl CryptoRng) -> Result<MaskPlan, Failed> {
         let mut lagrange = BTreeMap::new();
+        let recover = |dealer| Ok((dealer, self.recover(&dealer, &mut lagrange, rng)?));
+        // all of them before any mask is derived, so that a wrong share costs little
+        let secrets = self.mask_set.ids().map(recover).collect::<Result<Vec<_>, _>>()?;
         let mut masks = Vec::new();
-        for dealer in self.mask_set.ids() {
-            let secret = self.recover(&dealer, &mut lagrange, rng)?;
+        for (dealer, secret) in secrets {
             if self.certificate.survivors.contains(&dealer) {
                 let seed = self_mask_seed(&secret.into_self_mask(), &self.session.id());
                 masks.push((Sign::Subtract, seed));

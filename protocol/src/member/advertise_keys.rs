@@ -30,6 +30,12 @@ use super::{sealing::SealingKey, share_keys::ShareKeys};
 /// be on their way.
 const EARLY_SESSIONS: usize = 4;
 
+/// Sealed shares that are longer than this many bytes are none: two commitments for each member at most,
+/// and everything else.
+const fn max_sealed_bytes(members: usize) -> usize {
+    2 * 32 * members + 512
+}
+
 /// Both secrets of a session; they erase themselves on drop.
 pub(super) struct Secrets {
     pub(super) mask_key: MaskKey,
@@ -81,6 +87,9 @@ impl AdvertiseKeys {
         }
         if !seat.terms.manifest().contains(&from) {
             return Err(FaultKind::Stranger(from));
+        }
+        if shares.ciphertext.len() > max_sealed_bytes(seat.terms.manifest().members().len()) {
+            return Err(FaultKind::Seal);
         }
         let kept = self.early.entry(from).or_default();
         if kept.len() < EARLY_SESSIONS {

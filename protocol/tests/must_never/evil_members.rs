@@ -255,10 +255,11 @@ fn a_second_statement_of_a_vector_is_refused() {
     assert_eq!(played.survivors().len(), 8);
 }
 
-/// Whose shares too few can open is not in the mask set; one who spoils a few stays in.
+/// Whose shares too few can open is not in the mask set; one who spoils a few stays in. With n = 8 and t = 6
+/// one may be missing: if two were and the dealer fell silent, too few would hold its shares.
 #[test]
 fn a_dealer_whose_shares_do_not_open() {
-    for spoiled in [2, 3] {
+    for spoiled in [1, 2] {
         let scene = scene();
         let dealer = scene.member(2).id();
         let mut left = spoiled;
@@ -281,8 +282,8 @@ fn a_dealer_whose_shares_do_not_open() {
         by.sort_unstable();
         receivers.sort_unstable();
         assert_eq!(by, receivers);
-        assert_eq!(played.survivors().len(), if spoiled == 2 { 8 } else { 7 });
-        assert_eq!(played.survivors().contains(&dealer), spoiled == 2);
+        assert_eq!(played.survivors().len(), if spoiled == 1 { 8 } else { 7 });
+        assert_eq!(played.survivors().contains(&dealer), spoiled == 1);
         // who was left out gets the result all the same
         assert_eq!(played.report.aggregates.len(), 8);
     }

@@ -13,5 +13,6 @@ mod replay;
 mod result;
 mod roster;
 mod shares;
+mod stoppers;
 mod uniformity;
 mod world;
