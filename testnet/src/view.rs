@@ -15,8 +15,8 @@ pub(crate) struct View {
 impl View {
     pub(crate) fn new() -> Self {
         let live = std::io::stderr().is_terminal();
-        let bar = if live { ProgressBar::new(0) } else { ProgressBar::hidden() };
-        let style = ProgressStyle::with_template("{spinner} {prefix:10} [{bar:24}] {msg}");
+        let bar = if live { ProgressBar::new(1) } else { ProgressBar::hidden() };
+        let style = ProgressStyle::with_template("{spinner} {prefix:16} [{bar:24}] {msg}");
         if let Ok(style) = style {
             bar.set_style(style.progress_chars("━╸─"));
         }
@@ -37,7 +37,7 @@ impl View {
     /// A round is in this phase.
     pub(crate) fn phase(&self, round: u32, rounds: u32, phase: Phase, aggregator: usize) {
         let done = Phase::ALL.iter().position(|other| *other == phase).unwrap_or(0);
-        self.bar.set_prefix(format!("round {}/{rounds}", round + 1));
+        self.bar.set_prefix(format!("round {round} ({}/{rounds})", round + 1));
         self.bar.set_length(Phase::ALL.len() as u64);
         self.bar.set_position(done as u64);
         self.bar.set_message(format!("{phase}, node {aggregator} aggregates"));

@@ -280,15 +280,7 @@ impl Driver {
                     return;
                 }
                 Decision::Propose => return self.propose(task).await,
-                Decision::PassOver(aggregator) => self.next_slot(AttemptRecord {
-                    attempt: 0,
-                    slot: self.state.gathering.slot,
-                    aggregator,
-                    outcome: "aggregator-lost".into(),
-                    detail: Some(
-                        "not connected when its turn came; passed over before anything was sent".into(),
-                    ),
-                }),
+                Decision::PassOver(aggregator) => self.pass_over(aggregator),
             }
         }
         self.state.wake = None;
@@ -313,15 +305,7 @@ impl Driver {
             Ok(terms) => {
                 while self.state.gathering.slot < key.1 {
                     let Some(aggregator) = self.state.gathering.aggregator() else { break };
-                    self.next_slot(AttemptRecord {
-                        attempt: 0,
-                        slot: self.state.gathering.slot,
-                        aggregator,
-                        outcome: "aggregator-lost".into(),
-                        detail: Some(
-                            "not connected when its turn came; passed over before anything was sent".into(),
-                        ),
-                    });
+                    self.pass_over(aggregator);
                 }
                 self.start(terms, false).await;
                 true
@@ -657,6 +641,21 @@ impl Driver {
             }
             None => self.next_slot(record),
         }
+    }
+
+    /// The slot's aggregator began nothing.
+    fn pass_over(&mut self, aggregator: MemberId) {
+        let why = match self.state.peers.is_connected(&aggregator) {
+            true => "proposed nothing when its turn came",
+            false => "not connected when its turn came",
+        };
+        self.next_slot(AttemptRecord {
+            attempt: 0,
+            slot: self.state.gathering.slot,
+            aggregator,
+            outcome: "aggregator-lost".into(),
+            detail: Some(format!("{why}; passed over before anything was sent")),
+        });
     }
 
     fn next_slot(&mut self, record: AttemptRecord) {

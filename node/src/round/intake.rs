@@ -14,7 +14,7 @@ use std::{
 
 use consort_protocol::{
     bulk::ChunkSum,
-    encoding::{Chunk, Layout},
+    encoding::{Chunk, Layout, packing},
     hash::Digest,
     ids::{MemberId, SessionId},
     masking::MaskPlan,
@@ -151,8 +151,11 @@ impl Deposit {
         self.layout.chunk(self.next_index())
     }
 
-    /// Takes the next chunk.
+    /// Takes the next chunk, if it is one that can be summed: a vector that cannot must never be among the
+    /// certified ones.
     pub(super) async fn append(&mut self, packed: Vec<u8>) -> io::Result<()> {
+        let chunk = self.next_chunk().ok_or_else(|| io::Error::other("more chunks than the vector has"))?;
+        packing::check(&packed, chunk.len as usize, chunk.bits).map_err(io::Error::other)?;
         let (file, index, offset) = (self.spool.file.clone(), self.next_index(), self.spool.bytes);
         let length = packed.len() as u64;
         let digest = blocking(move || {

@@ -74,6 +74,21 @@ pub fn unpack(bytes: &[u8], bits: u8, out: &mut [u64]) -> Result<(), PackingErro
     Ok(())
 }
 
+/// Checks that bytes are the packed form of some `elements` elements, without unpacking them: the length, and
+/// zeros after the last element. Every such chunk unpacks.
+///
+/// # Errors
+/// [`PackingError`] says what is wrong with them.
+pub fn check(bytes: &[u8], elements: usize, bits: u8) -> Result<(), PackingError> {
+    let expected = packed_len(elements, bits);
+    if bytes.len() != expected {
+        return Err(PackingError::Length { found: bytes.len(), expected });
+    }
+    let used = elements % 8 * usize::from(bits) % 8;
+    let padding = bytes.last().filter(|_| used > 0).map_or(0, |last| last >> used);
+    if padding == 0 { Ok(()) } else { Err(PackingError::Padding) }
+}
+
 /// 1 to 63 bits: elements are gathered in a word, which is written out whenever it is full.
 fn pack_bits(words: &[u64], bits: u32, out: &mut [u8]) {
     let mask = (1u64 << bits) - 1;
@@ -129,7 +144,7 @@ fn unpack_bits(bytes: &[u8], bits: u32, out: &mut [u64]) -> Result<(), PackingEr
 mod tests {
     use proptest::prelude::*;
 
-    use super::{PackingError, pack, packed_len, unpack};
+    use super::{PackingError, check, pack, packed_len, unpack};
 
     fn packed(words: &[u64], bits: u8) -> Vec<u8> {
         let mut bytes = Vec::new();
@@ -148,6 +163,27 @@ mod tests {
             }
         }
         bytes
+    }
+
+    proptest! {
+        #[test]
+        fn what_passes_the_check_is_what_unpacks(
+            bytes in proptest::collection::vec(prop_oneof![3 => Just(0u8), 1 => any::<u8>()], 0..40),
+            elements in 0usize..40,
+            bits in 1u8..=64,
+        ) {
+            let mut out = vec![0; elements];
+            prop_assert_eq!(check(&bytes, elements, bits), unpack(&bytes, bits, &mut out));
+        }
+    }
+
+    #[test]
+    fn the_check_sees_each_bit_of_padding() {
+        // 3 elements of 5 bits fill 15 of 16 bits
+        assert_eq!(check(&[0xff, 0x7f], 3, 5), Ok(()));
+        assert_eq!(check(&[0xff, 0x80], 3, 5), Err(PackingError::Padding));
+        // 8 elements of 5 bits fill whole bytes
+        assert_eq!(check(&[0xff; 5], 8, 5), Ok(()));
     }
 
     #[test]

@@ -6,6 +6,7 @@ mod fuzz;
 mod mask_set;
 mod monitor;
 mod oracle;
+mod outsiders;
 mod proposal;
 mod puppet;
 mod replay;

@@ -17,7 +17,7 @@ use curve25519_dalek::{EdwardsPoint, Scalar, constants::ED25519_BASEPOINT_POINT}
 
 use crate::{
     puppet::{Dealt, Puppet},
-    world::{World, faults, ignored, random, refused, sent},
+    world::{World, faults, ignored, random, refused, sent, stranger},
 };
 
 /// The roster is with the victim; nobody has dealt to it.
@@ -265,6 +265,21 @@ fn of_another_session() {
     let mut outer = setup.seal(part);
     outer.session.0[0] ^= 1;
     setup.bad(outer, FaultKind::Session);
+}
+
+/// Before the roster is known, too, a dealer speaks for itself alone, and a stranger not at all.
+#[test]
+fn early_ones_of_somebody_else() {
+    let mut setup = setup();
+    let part = setup.part();
+    let sealed = setup.seal(part);
+    let mut world = World::new(8, 2);
+    let (other, victim) = (world.honest_ids()[1], world.victim());
+    let out = world.say(other, &victim, Message::Shares(Box::new(sealed.clone())));
+    refused(&out, FaultKind::Author { signer: setup.dealer, expected: other });
+    let id = stranger().id();
+    let out = world.say(id, &victim, Message::Shares(Box::new(SealedShares { dealer: id, ..sealed })));
+    refused(&out, FaultKind::Stranger(id));
 }
 
 /// Shares may overtake the roster. Late ones of an earlier attempt, which nobody can tell apart before the

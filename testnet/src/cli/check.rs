@@ -15,7 +15,7 @@ const MIN_NODES: usize = 3;
 /// Above this, everybody with everybody costs too much and neighbourhoods must be sparse.
 const MAX_COMPLETE: usize = 300;
 /// Bounds the work that a simulation of a complete graph can be asked for.
-const MAX_SIMULATED: usize = 10_000;
+const MAX_SIMULATED: usize = 1_000;
 const DEFAULT_NODES: usize = 8;
 const DEFAULT_ROUNDS: u32 = 6;
 const DEFAULT_VECTOR_LEN: usize = 100_000;

@@ -15,8 +15,8 @@ Examples:
       4 nodes add up random vectors of a million elements, three times
   testnet --inputs updates/ --weights sizes.npy --out mean/
       one node for each .npy file in updates/; their weighted mean goes to mean/round-000.npy
-  testnet --kill 2@masked-input --kill 5@unmasking@1
-      node 2 dies in round 0 before it sends its vector, node 5 in round 1 before it reveals anything
+  testnet --kill 1@masked-input --kill 6@unmasking@1
+      node 1 dies in round 0 before it sends its vector, node 6 in round 1 before it reveals anything
   testnet simulate --members 100 --vector-len 100000 --drop 0.3
       what 100 members would have to compute if 30 of them vanished
 
