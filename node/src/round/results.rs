@@ -30,6 +30,9 @@ use super::{
 #[cfg(test)]
 mod tests;
 
+/// A sum is read from disk in pieces of so many bytes while it is sent.
+const PIECE_BYTES: usize = 256 << 10;
+
 /// Sums of so many recent rounds stay on disk for those who come late.
 const KEPT: usize = 8;
 
@@ -154,16 +157,16 @@ impl StoredSum {
     /// Sends the sum to somebody who asked for it.
     pub(super) async fn serve(self: Arc<Self>, mut stream: impl AsyncWrite + Unpin) -> io::Result<()> {
         patient(stream.write_all(&[ACCEPTED])).await?;
-        for index in 0..self.layout.chunk_count() {
+        let length = self.layout.packed_len();
+        for offset in (0..length).step_by(PIECE_BYTES) {
             let sum = self.clone();
-            let packed = blocking(move || {
-                let chunk = sum.layout.chunk(index).ok_or_else(|| io::Error::other("no such chunk"))?;
-                let mut packed = vec![0; chunk.packed_len()];
-                read_at(&sum.file, &mut packed, sum.layout.packed_offset(&chunk))?;
-                Ok(packed)
+            let piece = blocking(move || {
+                let mut piece = vec![0; (length - offset).min(PIECE_BYTES as u64) as usize];
+                read_at(&sum.file, &mut piece, offset)?;
+                Ok(piece)
             })
             .await?;
-            patient(stream.write_all(&packed)).await?;
+            patient(stream.write_all(&piece)).await?;
         }
         patient(stream.flush()).await?;
         patient(stream.shutdown()).await
