@@ -1,8 +1,8 @@
 //! The one door through which bytes become messages: bincode, bounded, exact, versioned.
 //!
 //! bincode's standard configuration (little-endian, variable-length integers) behind a version byte.
-//! Decoding takes no more than [`MAX_CONTROL_BYTES`], refuses bytes that are left over, and never
-//! allocates more than the bytes in hand can fill.
+//! Decoding takes no more than [`MAX_CONTROL_BYTES`], refuses bytes that are left over, and whatever
+//! lengths they declare never allocates more than that either.
 
 use serde::{Serialize, de::DeserializeOwned};
 

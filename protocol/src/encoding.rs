@@ -59,8 +59,8 @@ pub use decode::{Aggregate, DecodeError, Decoder};
 pub use input::{Input, InputError, ValidInput};
 pub use layout::{CHUNK_ELEMENTS, Chunk, Layout, Segment};
 pub use spec::{
-    Beyond, DEFAULT_CLIP, DEFAULT_MAX_WEIGHT, DEFAULT_STEP_LOG2, Encoding, Leaf, MAX_LEAVES, MAX_RANK, Part,
-    Reduction, SpecError, VectorSpec,
+    Beyond, DEFAULT_CLIP, DEFAULT_MAX_WEIGHT, DEFAULT_STEP_LOG2, Encoding, Leaf, MAX_LEAVES, MAX_RANK,
+    MAX_STEP_LOG2, Part, Reduction, SpecError, VectorSpec,
 };
 
 #[cfg(test)]

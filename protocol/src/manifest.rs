@@ -10,6 +10,7 @@ use ed25519_dalek::VerifyingKey;
 use serde::{Deserialize, Serialize};
 
 use crate::{
+    encoding::MAX_STEP_LOG2,
     hash::Digest,
     ids::MemberId,
     sharing::Threshold,
@@ -344,6 +345,12 @@ fn check_policy(body: &ManifestBody) -> Result<(), ManifestError> {
     }
     if !(policy.clip.is_finite() && policy.clip > 0.0) {
         return refuse("clip", &policy.clip, "a positive number".into());
+    }
+    if !(-MAX_STEP_LOG2..=MAX_STEP_LOG2).contains(&policy.step_log2) {
+        return refuse("step", &policy.step_log2, format!("2^-{MAX_STEP_LOG2} to 2^{MAX_STEP_LOG2}"));
+    }
+    if policy.integer_bound == Some(0) {
+        return refuse("integer_bound", &0, "at least 1".into());
     }
     if policy.max_weight == 0 {
         return refuse("max_weight", &0, "at least 1".into());

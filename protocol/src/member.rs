@@ -157,11 +157,21 @@ impl Member {
         out
     }
 
-    /// A member is patient for as long as the aggregator may wait in this phase, and a little longer.
+    /// A member is patient for as long as the aggregator may wait in this phase, and a little longer. One
+    /// that waits for the result may have been left out before the vectors were sent, and the sum takes its
+    /// time, too.
     fn extend_deadline(&mut self, now: Now) {
         if let Some(phase) = self.phase() {
-            let slack = self.seat.terms.deadline(Phase::AdvertiseKeys);
-            self.deadline = now + self.seat.terms.deadline(phase) + slack;
+            let terms = &self.seat.terms;
+            let waits = match &self.state {
+                State::AwaitingResult(_) => {
+                    terms.deadline(Phase::MaskedInput)
+                        + terms.deadline(Phase::ConsistencyCheck)
+                        + terms.deadline(Phase::Unmasking)
+                }
+                _ => terms.deadline(phase),
+            };
+            self.deadline = now + waits + terms.deadline(Phase::AdvertiseKeys);
             if let State::ShareKeys(sharing) = &mut self.state {
                 sharing.report_at = Some(now + self.seat.terms.deadline(phase) / 2);
             }

@@ -63,6 +63,30 @@ pub enum Message {
     Abort(Box<Signed<Abort>>),
 }
 
+impl Message {
+    /// Whether it is the aggregator's to read; all others are for members.
+    #[must_use]
+    pub const fn is_for_aggregator(&self) -> bool {
+        match self {
+            Self::Advertise(_)
+            | Self::Decline(_)
+            | Self::Receipt(..)
+            | Self::MaskedInput(_)
+            | Self::Vote(_)
+            | Self::Reveal(_)
+            | Self::Acknowledge(_) => true,
+            Self::Contract(_)
+            | Self::Roster(_)
+            | Self::Shares(_)
+            | Self::MaskSet(_)
+            | Self::Proposal(_)
+            | Self::Certificate(_)
+            | Self::Published(_)
+            | Self::Abort(_) => false,
+        }
+    }
+}
+
 /// An attempt ends without a result.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Abort {

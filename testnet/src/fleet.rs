@@ -23,12 +23,15 @@ struct Running {
 /// All node processes by index.
 pub(crate) struct Fleet {
     nodes: Vec<Option<Running>>,
-    words: (mpsc::Sender<(usize, Word)>, mpsc::Receiver<(usize, Word)>),
+    /// Handed to whoever listens to a node.
+    said: mpsc::Sender<(usize, Word)>,
+    words: mpsc::Receiver<(usize, Word)>,
 }
 
 impl Fleet {
     pub(crate) fn new(nodes: usize) -> Self {
-        Self { nodes: (0..nodes).map(|_| None).collect(), words: mpsc::channel(1024) }
+        let (said, words) = mpsc::channel(1024);
+        Self { nodes: (0..nodes).map(|_| None).collect(), said, words }
     }
 
     /// Starts the node with this home.
@@ -48,11 +51,11 @@ impl Fleet {
             .with_context(|| format!("node {index} cannot be started"))?;
         let orders = child.stdin.take().context("a node without standard input")?;
         let said = child.stdout.take().context("a node without standard output")?;
-        let words = self.words.0.clone();
+        let words = self.said.clone();
         tokio::spawn(async move {
             let mut lines = BufReader::new(said).lines();
             while let Ok(Some(line)) = lines.next_line().await {
-                let word = serde_json::from_str(&line).unwrap_or_else(|_| Word::Broken(line));
+                let word = serde_json::from_str(&line).unwrap_or(Word::Broken(line));
                 if words.send((index, word)).await.is_err() {
                     return;
                 }
@@ -67,7 +70,7 @@ impl Fleet {
 
     /// The next thing that any node says.
     pub(crate) async fn next(&mut self) -> (usize, Word) {
-        match self.words.1.recv().await {
+        match self.words.recv().await {
             Some(word) => word,
             // this side holds a sender, so the channel never ends
             None => std::future::pending().await,

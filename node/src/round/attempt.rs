@@ -101,23 +101,7 @@ impl Attempt {
 
 /// Which part of a node a message is for.
 pub(super) fn recipient(message: &Message) -> Role {
-    match message {
-        Message::Advertise(_)
-        | Message::Decline(_)
-        | Message::Receipt(..)
-        | Message::MaskedInput(_)
-        | Message::Vote(_)
-        | Message::Reveal(_)
-        | Message::Acknowledge(_) => Role::Aggregator,
-        Message::Contract(_)
-        | Message::Roster(_)
-        | Message::Shares(_)
-        | Message::MaskSet(_)
-        | Message::Proposal(_)
-        | Message::Certificate(_)
-        | Message::Published(_)
-        | Message::Abort(_) => Role::Member,
-    }
+    if message.is_for_aggregator() { Role::Aggregator } else { Role::Member }
 }
 
 /// What each phase took on the aggregator.

@@ -24,7 +24,7 @@ pub const MAX_RANK: usize = 32;
 /// Elements of a vector whatever a policy says, so that chunks can be numbered with 32 bits.
 const MAX_ELEMENTS: u64 = 1 << 46;
 /// Steps lie between 2^−60 and 2^60, so that no scaling leaves the normal range of an `f32`.
-const MAX_STEP_LOG2: i8 = 60;
+pub const MAX_STEP_LOG2: i8 = 60;
 
 /// What happens to a finite float beyond the clip. NaN and infinities are always refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -364,15 +364,5 @@ fn decode(terms: &Terms, chunks: &[Vec<u8>], survivors: usize) -> Option<Aggrega
 
 /// Which of the receiver's machines a message is for.
 fn addressee(message: &Message) -> Role {
-    let for_aggregator = matches!(
-        message,
-        Message::Advertise(_)
-            | Message::Decline(_)
-            | Message::Receipt(..)
-            | Message::MaskedInput(_)
-            | Message::Vote(_)
-            | Message::Reveal(_)
-            | Message::Acknowledge(_)
-    );
-    if for_aggregator { Role::Aggregator } else { Role::Member }
+    if message.is_for_aggregator() { Role::Aggregator } else { Role::Member }
 }
