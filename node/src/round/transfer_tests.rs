@@ -1,6 +1,6 @@
 //! Vectors on their way to the aggregator, and sums on their way back, over streams that break, stall and lie.
 
-use std::{io, sync::Arc};
+use std::{io, sync::Arc, time::Duration};
 
 use consort_protocol::{
     array::Values,
@@ -168,6 +168,23 @@ async fn a_vector_that_ends_early_is_not_complete_and_does_not_stand_in_the_way(
 }
 
 #[tokio::test]
+async fn a_chunk_that_could_not_be_summed_is_refused_as_it_arrives() {
+    let round = Round::new();
+    let aggregator = Aggregator::new(&round);
+    let mut chunks = round.chunks(&round.source(0));
+    let last = chunks[5].last_mut().unwrap();
+    assert_eq!(*last & 0x80, 0, "the last element leaves bits of the last byte unused");
+    *last |= 0x80;
+    let (mut far, served) = aggregator.serve(&round, 0, u64::MAX);
+    write_message(&mut far, &Request::Upload(SESSION)).await.unwrap();
+    assert_eq!(read_message::<u32>(&mut far).await.unwrap(), 0);
+    far.write_all(&chunks.concat()).await.unwrap();
+    served.await.unwrap().0.unwrap_err();
+    assert_eq!(far.read(&mut [0]).await.unwrap(), 0, "not accepted");
+    assert!(aggregator.intake.resume(round.id(0)).await.unwrap().finish().is_err());
+}
+
+#[tokio::test]
 async fn bytes_beyond_the_vector_are_not_read() {
     let round = Round::new();
     let aggregator = Aggregator::new(&round);
@@ -187,6 +204,7 @@ async fn bytes_beyond_the_vector_are_not_read() {
 async fn a_stalled_upload_ends_with_an_error_and_holds_nobody_up() {
     let round = Round::new();
     let aggregator = Aggregator::new(&round);
+    let began = tokio::time::Instant::now();
     let (mut silent, never_asked) = aggregator.serve(&round, 1, u64::MAX);
     let (mut far, stalled) = aggregator.serve(&round, 0, u64::MAX);
     write_message(&mut far, &Request::Upload(SESSION)).await.unwrap();
@@ -197,6 +215,7 @@ async fn a_stalled_upload_ends_with_an_error_and_holds_nobody_up() {
     assert_eq!(stalled.await.unwrap().0.unwrap_err().kind(), io::ErrorKind::TimedOut);
     assert_eq!(never_asked.await.unwrap().0.unwrap_err().kind(), io::ErrorKind::TimedOut);
     assert_eq!(silent.read(&mut [0]).await.unwrap(), 0);
+    assert!(began.elapsed() < Duration::from_secs(60), "on the paused clock: well within a phase");
 }
 
 /// A connection may be dead long before that is noticed; the member is back on another one by then.
