@@ -1,9 +1,14 @@
 //! `config.toml`: what one node decides for itself.
 
-use std::{fs, path::Path};
+use std::path::Path;
 
 use libp2p::Multiaddr;
 use serde::{Deserialize, Serialize};
+
+use crate::consortium::{one_line, read_bounded};
+
+/// Files larger than this are not read.
+const MAX_FILE_BYTES: u64 = 1 << 20;
 
 /// A node's own settings. Unknown keys are refused, so that a misspelt one is noticed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -47,15 +52,14 @@ impl Config {
     /// # Errors
     /// [`ConfigError`] names the file and the line.
     pub fn load(path: &Path) -> Result<Self, ConfigError> {
-        let text = match fs::read_to_string(path) {
-            Ok(text) => text,
+        let parse = |reason| ConfigError::Parse { path: path.display().to_string(), reason };
+        let text = match read_bounded(path, MAX_FILE_BYTES) {
+            Ok(Some(text)) => text,
+            Ok(None) => return Err(parse(format!("more than {MAX_FILE_BYTES} bytes"))),
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Self::default()),
             Err(source) => return Err(ConfigError::Read { path: path.display().to_string(), source }),
         };
-        toml::from_str(&text).map_err(|error| ConfigError::Parse {
-            path: path.display().to_string(),
-            reason: crate::consortium::one_line(&error, &text),
-        })
+        toml::from_str(&text).map_err(|error| parse(one_line(&error, &text)))
     }
 }
 
@@ -64,4 +68,61 @@ fn default_listen() -> Vec<Multiaddr> {
         .into_iter()
         .filter_map(|address| address.parse().ok())
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+
+    fn load(text: &str) -> Result<Config, String> {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("config.toml");
+        fs::write(&path, text).unwrap();
+        Config::load(&path).map_err(|error| {
+            let message = error.to_string();
+            let line =
+                message.strip_prefix(&format!("{}: ", path.display())).expect("the file is named first");
+            assert!(!line.contains('\n'), "{line}");
+            line.to_owned()
+        })
+    }
+
+    #[test]
+    fn without_a_file_or_a_key_the_defaults_hold() {
+        let folder = tempfile::tempdir().unwrap();
+        assert_eq!(Config::load(&folder.path().join("config.toml")).unwrap(), Config::default());
+        assert_eq!(load("# nothing\n").unwrap(), Config::default());
+        let listen: Vec<String> = Config::default().listen.iter().map(ToString::to_string).collect();
+        assert_eq!(listen, ["/ip4/0.0.0.0/tcp/4040", "/ip4/0.0.0.0/udp/4040/quic-v1"]);
+    }
+
+    #[test]
+    fn what_is_set_is_used_and_survives_being_written() {
+        let config = load("listen = [\"/ip4/10.0.0.1/tcp/9\"]").unwrap();
+        assert_eq!(config.listen, ["/ip4/10.0.0.1/tcp/9".parse().unwrap()]);
+        assert_eq!(load(&toml::to_string(&config).unwrap()).unwrap(), config);
+        assert_eq!(load("listen = []").unwrap().listen, []);
+    }
+
+    #[test]
+    fn mistakes_are_named_with_their_line() {
+        for (text, words) in [
+            ("\nlisten = []\nlitsen = []", ["line 3", "litsen"]),
+            ("listen = [\n\"/ip4/10.0.0/tcp/9\"]", ["line 2", "invalid"]),
+            ("listen = \"/ip4/10.0.0.1/tcp/9\"", ["line 1", "sequence"]),
+            ("listen", ["line 1", "expected"]),
+        ] {
+            let error = load(text).unwrap_err();
+            assert!(words.iter().all(|word| error.contains(word)), "{text:?}: {error}");
+        }
+        assert!(load(&"#".repeat(MAX_FILE_BYTES as usize + 1)).unwrap_err().contains("1048576 bytes"));
+    }
+
+    #[test]
+    fn what_cannot_be_read_is_an_error_and_not_the_defaults() {
+        let folder = tempfile::tempdir().unwrap();
+        assert!(matches!(Config::load(folder.path()), Err(ConfigError::Read { .. })));
+    }
 }

@@ -3,7 +3,15 @@
 //! TOML is for people. Signatures cover the one canonical encoding of the same content
 //! ([`consort_protocol::codec`]), so spaces, comments and the order of keys change nothing.
 
-use std::{fs, path::Path};
+#[cfg(test)]
+mod tests;
+
+use std::{
+    collections::BTreeMap,
+    fs,
+    io::{self, Read as _},
+    path::Path,
+};
 
 use consort_protocol::{
     ids::MemberId,
@@ -38,10 +46,12 @@ pub enum ConsortiumError {
         reason: String,
     },
     /// The manifest is not one to run with.
-    #[error("{path}: {source}")]
+    #[error("{path}: {}{source}", member.as_ref().map(|name| format!("member {name}: ")).unwrap_or_default())]
     Manifest {
         /// Where.
         path: String,
+        /// Name of the member whose entry is at fault, if one is.
+        member: Option<String>,
         /// What is wrong with it.
         source: ManifestError,
     },
@@ -75,17 +85,19 @@ struct MemberTable {
 /// [`ConsortiumError`] names the file and what is wrong with it.
 pub fn load(path: &Path) -> Result<Manifest, ConsortiumError> {
     let name = path.display().to_string();
-    let file_error = |source| ConsortiumError::File { path: name.clone(), source };
-    let size = fs::metadata(path).map_err(file_error)?.len();
-    if size > MAX_FILE_BYTES {
-        let reason = format!("{size} bytes, but a manifest has at most {MAX_FILE_BYTES}");
-        return Err(ConsortiumError::Parse { path: name, reason });
-    }
-    let text = fs::read_to_string(path).map_err(file_error)?;
     let parse = |reason| ConsortiumError::Parse { path: name.clone(), reason };
+    let text = read_bounded(path, MAX_FILE_BYTES)
+        .map_err(|source| ConsortiumError::File { path: name.clone(), source })?
+        .ok_or_else(|| parse(format!("more than the {MAX_FILE_BYTES} bytes that a manifest may have")))?;
     let file: File = toml::from_str(&text).map_err(|error| parse(one_line(&error, &text)))?;
     let signed = file.into_signed().map_err(parse)?;
-    signed.verify().map_err(|source| ConsortiumError::Manifest { path: name.clone(), source })
+    let names: BTreeMap<MemberId, String> =
+        signed.body.members.iter().map(|member| (member.id, member.name.clone())).collect();
+    signed.verify().map_err(|source| ConsortiumError::Manifest {
+        path: name.clone(),
+        member: at_fault(&source).and_then(|id| names.get(&id)).cloned(),
+        source,
+    })
 }
 
 /// The manifest as text.
@@ -113,6 +125,26 @@ pub fn to_toml(signed: &SignedManifest) -> Result<String, String> {
     toml::to_string_pretty(&file).map_err(|error| error.to_string())
 }
 
+/// The text of a file, or `None` where it is longer than `limit` bytes.
+pub(crate) fn read_bounded(path: &Path, limit: u64) -> io::Result<Option<String>> {
+    let mut text = String::new();
+    fs::File::open(path)?.take(limit + 1).read_to_string(&mut text)?;
+    Ok((text.len() as u64 <= limit).then_some(text))
+}
+
+/// Whose entry a manifest fails on, where its message gives no name.
+fn at_fault(error: &ManifestError) -> Option<MemberId> {
+    match error {
+        ManifestError::Order(id) | ManifestError::Signature(id) | ManifestError::Entry { id, .. } => {
+            Some(*id)
+        }
+        ManifestError::MemberCount { .. }
+        | ManifestError::Policy { .. }
+        | ManifestError::Epoch(_)
+        | ManifestError::Unsigned { .. } => None,
+    }
+}
+
 /// A TOML error in one line: where, and what.
 pub(crate) fn one_line(error: &toml::de::Error, text: &str) -> String {
     let line =
@@ -123,7 +155,7 @@ pub(crate) fn one_line(error: &toml::de::Error, text: &str) -> String {
 
 impl File {
     fn into_signed(self) -> Result<SignedManifest, String> {
-        let mut signatures = std::collections::BTreeMap::new();
+        let mut signatures = BTreeMap::new();
         let mut members = Vec::with_capacity(self.member.len());
         for table in self.member {
             let id: MemberId =

@@ -9,8 +9,13 @@ use consort_protocol::{
     codec, contract::Contract, ids::MemberId, io::JournalEntry, messages::publish::Published,
     roster::SeenKeys,
 };
-use redb::{Database, ReadableDatabase as _, ReadableTable as _, TableDefinition};
+use redb::{
+    Database, ReadableDatabase as _, ReadableTable as _, ReadableTableMetadata as _, TableDefinition,
+};
 use serde::{Deserialize, Serialize};
+
+#[cfg(test)]
+mod tests;
 
 const JOURNAL: TableDefinition<'_, u64, &[u8]> = TableDefinition::new("journal");
 const ROUNDS: TableDefinition<'_, u64, &[u8]> = TableDefinition::new("rounds");
@@ -19,8 +24,15 @@ const META: TableDefinition<'_, &str, u64> = TableDefinition::new("meta");
 /// Format of this file; a later one is refused.
 const FORMAT: u64 = 1;
 
+/// Rounds that are kept: years of a daily round, and a few hundred megabytes where a hundred members vote. So
+/// the file cannot grow without end; who needs older ones exports them.
+const ROUNDS_KEPT: u64 = 1 << 14;
+
 /// Journal entries that are kept: hundreds of rounds more than any message in flight can refer to.
 const JOURNAL_ENTRIES: u64 = 8192;
+
+/// Memory for pages of the file: entries are written once and read again at the next start only.
+const CACHE_BYTES: usize = 1 << 20;
 
 /// Why the ledger cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -35,6 +47,14 @@ pub enum LedgerError {
         path: String,
         /// Format found.
         found: u64,
+    },
+    /// It cannot be opened, or is damaged.
+    #[error("{path}: {reason}")]
+    Open {
+        /// Where.
+        path: String,
+        /// What the database said.
+        reason: String,
     },
     /// The database failed.
     #[error("ledger: {0}")]
@@ -87,9 +107,13 @@ impl Ledger {
     /// [`LedgerError`]: in use, of a later format, or damaged.
     pub fn open(path: &Path) -> Result<Self, LedgerError> {
         let name = path.display().to_string();
-        let database = Database::create(path).map_err(|error| match error {
+        let mut builder = Database::builder();
+        builder.set_cache_size(CACHE_BYTES);
+        // without it a page that was altered on disk is believed, or makes the process panic
+        builder.set_check_integrity_on_open(true);
+        let database = builder.create(path).map_err(|error| match error {
             redb::DatabaseError::DatabaseAlreadyOpen => LedgerError::InUse(name.clone()),
-            other => LedgerError::Database(other.to_string()),
+            other => LedgerError::Open { path: name.clone(), reason: other.to_string() },
         })?;
         let write = database.begin_write().map_err(failed)?;
         let found = {
@@ -106,7 +130,7 @@ impl Ledger {
         let next = {
             let journal = write.open_table(JOURNAL).map_err(failed)?;
             write.open_table(ROUNDS).map_err(failed)?;
-            journal.last().map_err(failed)?.map_or(0, |(key, _)| key.value() + 1)
+            journal.last().map_err(failed)?.map_or(0, |(key, _)| key.value().saturating_add(1))
         };
         write.commit().map_err(failed)?;
         Ok(Self { database, next })
@@ -131,14 +155,20 @@ impl Ledger {
         Ok(())
     }
 
-    /// Stores how a round ended.
+    /// Stores how a round ended, and forgets the oldest.
     ///
     /// # Errors
     /// [`LedgerError`] where it is not on disk.
     pub fn record(&self, record: &RoundRecord) -> Result<(), LedgerError> {
         let bytes = codec::encode(record)?;
         let write = self.database.begin_write().map_err(failed)?;
-        write.open_table(ROUNDS).map_err(failed)?.insert(record.round, bytes.as_slice()).map_err(failed)?;
+        {
+            let mut rounds = write.open_table(ROUNDS).map_err(failed)?;
+            rounds.insert(record.round, bytes.as_slice()).map_err(failed)?;
+            while rounds.len().map_err(failed)? > ROUNDS_KEPT {
+                rounds.pop_first().map_err(failed)?;
+            }
+        }
         write.commit().map_err(failed)
     }
 
@@ -161,10 +191,10 @@ impl Ledger {
     pub fn next_round(&self) -> Result<u64, LedgerError> {
         let read = self.database.begin_read().map_err(failed)?;
         let rounds = read.open_table(ROUNDS).map_err(failed)?;
-        let mut next = rounds.last().map_err(failed)?.map_or(0, |(round, _)| round.value() + 1);
+        let mut next = rounds.last().map_err(failed)?.map_or(0, |(round, _)| round.value().saturating_add(1));
         self.replay(|entry| {
             if let JournalEntry::Joined { round, .. } | JournalEntry::RosterAccepted { round, .. } = entry {
-                next = next.max(round + 1);
+                next = next.max(round.saturating_add(1));
             }
         })?;
         Ok(next)

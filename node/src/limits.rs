@@ -158,6 +158,16 @@ pub const WARNINGS: u32 = 8;
 /// See [`WARNINGS`].
 pub const WARNINGS_PER_SECOND: u32 = 1;
 
+/// Jobs of one attempt whose end the driver has not taken yet: an upload, a fetch and a sum of its own,
+/// and every member's vector.
+pub const MAX_JOBS: usize = 1024;
+
+/// Commands that wait for the driver.
+pub const MAX_COMMANDS: usize = 64;
+
+/// Contracts are kept for rounds so little ahead of this node's own.
+pub const ROUNDS_AHEAD: u64 = 3;
+
 /// Allows a burst, then a steady rate.
 #[derive(Debug, Clone)]
 pub struct TokenBucket {
@@ -186,16 +196,6 @@ impl TokenBucket {
         true
     }
 }
-
-/// Jobs of one attempt whose end the driver has not taken yet: an upload, a fetch and a sum of its own,
-/// and every member's vector.
-pub const MAX_JOBS: usize = 1024;
-
-/// Commands that wait for the driver.
-pub const MAX_COMMANDS: usize = 64;
-
-/// Contracts are kept for rounds so little ahead of this node's own.
-pub const ROUNDS_AHEAD: u64 = 3;
 
 #[cfg(test)]
 mod tests {

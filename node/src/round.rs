@@ -18,7 +18,12 @@ mod intake;
 mod offers;
 pub(crate) mod results;
 mod schedule;
+mod serve;
 mod status;
+#[cfg(test)]
+mod testing;
+#[cfg(test)]
+mod transfer_tests;
 mod upload;
 
 pub use driver::RoundResult;

@@ -6,7 +6,7 @@ use std::{
     sync::Arc,
 };
 
-use anyhow::Context as _;
+use anyhow::{Context as _, anyhow, bail};
 use consort_node::{
     consortium,
     home::Home,
@@ -16,7 +16,7 @@ use consort_protocol::{
     array::Dtype,
     contract::spec_for,
     election,
-    encoding::{self, DEFAULT_CLIP},
+    encoding::{self, DEFAULT_CLIP, Encoding, Part, SpecError, VectorSpec},
     hash::digest,
     ids::MemberId,
     manifest::{Manifest, ManifestBody, MemberEntry, Policy, SignedManifest},
@@ -86,9 +86,40 @@ pub(crate) fn found(run: &Run, shape: &Shape) -> anyhow::Result<Founded> {
         Reduction::Mean => encoding::Reduction::Mean,
         Reduction::WeightedMean => encoding::Reduction::WeightedMean { max_weight: shape.max_weight },
     };
-    spec_for(&manifest, [(shape.sides.clone(), shape.dtype)], reduction, None)
-        .layout(run.nodes, manifest.policy().max_vector)?;
+    let spec = spec_for(&manifest, [(shape.sides.clone(), shape.dtype)], reduction, None);
+    check_integers(&spec, shape, run.nodes)?;
+    spec.layout(run.nodes, manifest.policy().max_vector).map_err(|error| in_flags(&error))?;
     Ok(Founded { identities, signed, manifest })
+}
+
+/// The contract bounds integers so that the sum fits 64 bits, which a node would notice only in the round.
+fn check_integers(spec: &VectorSpec, shape: &Shape, nodes: usize) -> anyhow::Result<()> {
+    for leaf in &spec.leaves {
+        if let (Encoding::Integer { bound }, Extent::Integer(found)) = (leaf.encoding, shape.extent)
+            && found > bound
+        {
+            bail!(
+                "--inputs: they reach {found}, but the sum over {nodes} nodes fits 64 bits only if none is \
+                 above {bound}; scale the inputs down, or the weights if there are any"
+            );
+        }
+    }
+    Ok(())
+}
+
+/// Clip, step and largest weight follow from the files here, so the ways out are others than a policy's.
+fn in_flags(error: &SpecError) -> anyhow::Error {
+    match error {
+        SpecError::Budget { part: Part::Weight, needs, members, .. } => anyhow!(
+            "--weights: the sum over {members} nodes needs at least {needs} bits, but the ring has 64; scale \
+             the weights down"
+        ),
+        SpecError::Budget { needs, members, .. } => anyhow!(
+            "--inputs: the sum over {members} nodes in steps of 2^{STEP_LOG2} needs at least {needs} bits, but \
+             the ring has 64; scale the inputs down, or the weights if there are any"
+        ),
+        other => anyhow!("--inputs: {other}"),
+    }
 }
 
 fn policy(run: &Run, shape: &Shape) -> anyhow::Result<Policy> {

@@ -172,14 +172,40 @@ fn check_kills(run: &Run, founded: &Founded) -> Result<(), String> {
     Ok(())
 }
 
-/// Runs what was planned. The report is there even if a round failed.
+/// Runs what was planned. The report is there even if a round failed; no node is there any more.
 pub(crate) async fn run(plan: &Plan) -> (Option<Report>, Result<(), Failure>) {
+    let started = Instant::now();
+    let Plan { run, founded, .. } = plan;
+    let (folder, _temporary) = match place(run) {
+        Ok(place) => place,
+        Err(error) => return (None, Err(error.into())),
+    };
+    let view = View::new();
+    let bytes = plan.elements() * 8;
+    let mut rounds = Rounds::new(Fleet::new(run.nodes), founded, &view, run.kills.clone(), run.rounds, bytes);
     let mut report = None;
     let result = tokio::select! {
-        result = launch(plan, &mut report) => result,
+        result = launch(plan, &folder, &mut rounds, &mut report) => result,
         () = interrupted() => Err(Failure::Interrupted),
     };
-    (report, result)
+    if let Some(report) = &mut report {
+        let complete = report.rounds.len() == run.rounds as usize;
+        report.all_correct = result.is_ok() && complete && report.rounds.iter().all(|round| round.correct);
+        let aggregators: BTreeSet<&str> = report.rounds.iter().filter_map(Round::aggregator).collect();
+        report.distinct_aggregators = aggregators.len();
+        report.wall_ms = started.elapsed().as_millis() as u64;
+    }
+    let stopped = rounds.fleet.stop().await;
+    (report, result.and(stopped.map_err(Failure::from)))
+}
+
+/// Where the homes go, and what removes them afterwards.
+fn place(run: &Run) -> anyhow::Result<(PathBuf, Option<tempfile::TempDir>)> {
+    if let Some(keep) = &run.keep {
+        return Ok((keep.clone(), None));
+    }
+    let temporary = tempfile::tempdir().context("a temporary folder")?;
+    Ok((temporary.path().to_path_buf(), Some(temporary)))
 }
 
 async fn interrupted() {
@@ -195,26 +221,18 @@ async fn interrupted() {
     }
 }
 
-async fn launch(plan: &Plan, report: &mut Option<Report>) -> Result<(), Failure> {
-    let started = Instant::now();
+async fn launch(
+    plan: &Plan,
+    folder: &Path,
+    rounds: &mut Rounds<'_>,
+    report: &mut Option<Report>,
+) -> Result<(), Failure> {
     let Plan { run, founded, .. } = plan;
-    let temporary = tempfile::tempdir().context("a temporary folder")?;
-    let folder = match &run.keep {
-        Some(folder) => {
-            fs::create_dir_all(folder).with_context(|| folder.display().to_string())?;
-            folder.clone()
-        }
-        None => temporary.path().to_path_buf(),
-    };
+    fs::create_dir_all(folder).with_context(|| folder.display().to_string())?;
     let folder = folder.canonicalize().context("the folder of the homes")?;
     if let Some(out) = &run.out {
         fs::create_dir_all(out).with_context(|| out.display().to_string())?;
     }
-
-    let view = View::new();
-    let elements: u64 = plan.shape.sides.iter().product();
-    let mut rounds =
-        Rounds::new(Fleet::new(run.nodes), founded, &view, run.kills.clone(), run.rounds, elements * 8);
     let mut first = None;
     for index in 0..run.nodes {
         let home = founded.home(&folder, index, run, plan.share(index), plan.holds(index), first.clone())?;
@@ -229,23 +247,18 @@ async fn launch(plan: &Plan, report: &mut Option<Report>) -> Result<(), Failure>
     let written = report.insert(Report {
         nodes: run.nodes,
         peers: (0..run.nodes).map(|index| founded.peer(index)).collect(),
-        vector_len: elements,
+        vector_len: plan.elements(),
         seed: run.seed,
         workload: if plan.split.is_some() { "digits" } else { "vectors" }.into(),
-        all_correct: true,
+        all_correct: false,
         distinct_aggregators: 0,
         rounds: Vec::new(),
         kills: Vec::new(),
         baselines: None,
         wall_ms: 0,
     });
-    let result = play(plan, &mut rounds, &mut checker, written).await;
-    written.all_correct &= result.is_ok() && written.rounds.len() == run.rounds as usize;
-    let aggregators: BTreeSet<&str> = written.rounds.iter().filter_map(Round::aggregator).collect();
-    written.distinct_aggregators = aggregators.len();
+    let result = play(plan, rounds, &mut checker, written).await;
     written.baselines = checker.baselines(written.rounds.len());
-    written.wall_ms = started.elapsed().as_millis() as u64;
-    rounds.fleet.stop().await?;
     result
 }
 
@@ -260,7 +273,6 @@ async fn play(
         report.kills.extend(outcome.killed.iter().cloned());
         let round = describe(plan, number, &outcome, checker)?;
         let failed = failure(number, &outcome, &round);
-        report.all_correct &= round.correct;
         let accuracy = round.metrics.get("accuracy").map_or(String::new(), |a| format!(", accuracy {a:.3}"));
         rounds.view.say(&format!(
             "round {number}: {} survivors, {}{accuracy}, {} ms",
@@ -347,6 +359,10 @@ fn describe(
 }
 
 impl Plan {
+    fn elements(&self) -> u64 {
+        self.shape.sides.iter().product()
+    }
+
     fn share(&self, index: usize) -> Share {
         let weight = self.weights.get(index).copied().unwrap_or(1);
         let reduce = reduce(self.shape.reduction, weight);

@@ -133,6 +133,7 @@ impl<'a> Rounds<'a> {
         }
         let patience = ROUND + Duration::from_secs(self.vector_bytes * alive.len() as u64 / BYTES_PER_SECOND);
         let deadline = tokio::time::Instant::now() + patience;
+        let present = alive.len();
         let mut waiting: BTreeSet<usize> = alive.into_iter().collect();
         let mut outcome = RoundOutcome {
             tries: Vec::new(),
@@ -154,6 +155,13 @@ impl<'a> Rounds<'a> {
             };
             if self.word(round, from, word, &mut outcome).await? {
                 waiting.remove(&from);
+            }
+            // the nodes would wait for the dead to come back; here nobody does
+            let dead = outcome.killed.iter().filter(|killed| killed.phase == Phase::AdvertiseKeys).count();
+            if present - dead < needed {
+                let reason = format!("{} members are left for a roster, {needed} are needed", present - dead);
+                outcome.failures.extend(waiting.iter().map(|&index| (index, reason.clone())));
+                waiting.clear();
             }
             if waiting.is_empty() && outcome.wall.is_zero() {
                 outcome.wall = started.elapsed();

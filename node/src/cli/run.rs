@@ -46,16 +46,16 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
         NodeIdentity::load(&arguments.home.join("identity.key")).map_err(|error| unusable(&error))?;
     let manifest = Arc::new(consortium::load(&arguments.consortium).map_err(|error| unusable(&error))?);
     let config = Config::load(&arguments.home.join("config.toml")).map_err(|error| unusable(&error))?;
-    let home = Home::open(&arguments.home)
-        .map_err(|error| Failure::Unusable(format!("{}: {error}", arguments.home.display())))?;
     if !manifest.contains(&identity.id()) {
         return Err(Failure::Unusable(format!(
             "{} is not a member of {}: this home's identity is on no line of {}",
-            identity.id(),
+            identity.keypair().public().to_peer_id(),
             manifest.name(),
             arguments.consortium.display()
         )));
     }
+    let home = Home::open(&arguments.home)
+        .map_err(|error| Failure::Unusable(format!("{}: {error}", arguments.home.display())))?;
     let runtime = tokio::runtime::Runtime::new().map_err(|error| Failure::Failed(error.to_string()))?;
     runtime.block_on(serve(NodeOptions {
         home,

@@ -36,8 +36,7 @@ pub(super) async fn write_message<T: Serialize>(
 ) -> io::Result<()> {
     let bytes = codec::encode(message).map_err(io::Error::other)?;
     let length = u16::try_from(bytes.len()).map_err(io::Error::other)?;
-    patient(stream.write_all(&length.to_le_bytes())).await?;
-    patient(stream.write_all(&bytes)).await?;
+    patient(stream.write_all(&[&length.to_le_bytes(), bytes.as_slice()].concat())).await?;
     patient(stream.flush()).await
 }
 

@@ -38,12 +38,13 @@ use crate::{
 
 use super::{
     attempt::{Attempt, recipient},
-    bulk::{Request, blocking, read_message},
+    bulk::blocking,
     fetch::fetch,
     intake::Intake,
     offers::{Offer, Offers},
     results::Results,
     schedule::{Decision, Gathering, Peers},
+    serve::serve,
     status::Status,
     upload::{Source, deposit, upload},
 };
@@ -297,15 +298,7 @@ impl Driver {
                     tracing::info!(round, "too few are left in this round, following to the next");
                     self.begin_round(round.saturating_add(1));
                 }
-                Decision::PassOver(aggregator) => self.next_slot(AttemptRecord {
-                    attempt: 0,
-                    slot: self.state.gathering.slot,
-                    aggregator,
-                    outcome: "aggregator-lost".into(),
-                    detail: Some(
-                        "not connected when its turn came; passed over before anything was sent".into(),
-                    ),
-                }),
+                Decision::PassOver(aggregator) => self.pass_over(aggregator),
             }
         }
         self.state.wake = None;
@@ -326,15 +319,7 @@ impl Driver {
             Ok(terms) => {
                 while self.state.gathering.slot < slot {
                     let Some(aggregator) = self.state.gathering.aggregator() else { break };
-                    self.next_slot(AttemptRecord {
-                        attempt: 0,
-                        slot: self.state.gathering.slot,
-                        aggregator,
-                        outcome: "aggregator-lost".into(),
-                        detail: Some(
-                            "not connected when its turn came; passed over before anything was sent".into(),
-                        ),
-                    });
+                    self.pass_over(aggregator);
                 }
                 self.start(terms, false).await;
                 true
@@ -562,40 +547,19 @@ impl Driver {
         Ok(())
     }
 
-    fn bulk(&mut self, from: MemberId, mut stream: BulkStream) {
+    fn bulk(&mut self, from: MemberId, stream: BulkStream) {
         let intake = self.state.attempt.as_ref().and_then(|attempt| attempt.intake.clone());
         let ended = self.state.attempt.as_ref().map(|attempt| attempt.ended.clone()).unwrap_or_default();
-        let (results, generation, done) =
+        let (results, attempt, done) =
             (self.results.clone(), self.state.generation, self.state.done.0.clone());
         tokio::spawn(async move {
-            let served = match read_message(&mut stream).await {
-                Ok(Request::Upload(session)) => match intake.filter(|intake| intake.session() == session) {
-                    Some(intake) => match ended.run_until_cancelled(intake.receive(from, stream)).await {
-                        None => Err(std::io::Error::other("the attempt ended before the upload did")),
-                        Some(Ok(root)) => {
-                            let work = Work::Received(from, root);
-                            let _ = done
-                                .send(Done {
-                                    attempt: generation,
-                                    role: Role::Aggregator,
-                                    work,
-                                    aggregate: None,
-                                })
-                                .await;
-                            Ok(())
-                        }
-                        Some(Err(error)) => Err(error),
-                    },
-                    None => Err(std::io::Error::other("an upload for no session of mine")),
-                },
-                Ok(Request::Fetch(root)) => match results.get(&root) {
-                    Some(sum) => sum.serve(stream).await,
-                    None => Err(std::io::Error::other("asked for a sum that is not here")),
-                },
-                Err(error) => Err(error),
-            };
-            if let Err(error) = served {
-                tracing::debug!(%from, %error, "bulk stream ended early");
+            match serve(stream, from, intake, &ended, &results).await {
+                Ok(Some(root)) => {
+                    let work = Work::Received(from, root);
+                    let _ = done.send(Done { attempt, role: Role::Aggregator, work, aggregate: None }).await;
+                }
+                Ok(None) => {}
+                Err(error) => tracing::debug!(%from, %error, "bulk stream ended early"),
             }
         });
     }
@@ -700,6 +664,21 @@ impl Driver {
                 self.end_round(contract, None, 0, roster, Err(reason.into())).await;
             }
         }
+    }
+
+    /// The slot's aggregator began nothing.
+    fn pass_over(&mut self, aggregator: MemberId) {
+        let why = match self.state.peers.is_connected(&aggregator) {
+            true => "proposed nothing when its turn came",
+            false => "not connected when its turn came",
+        };
+        self.next_slot(AttemptRecord {
+            attempt: 0,
+            slot: self.state.gathering.slot,
+            aggregator,
+            outcome: "aggregator-lost".into(),
+            detail: Some(format!("{why}; passed over before anything was sent")),
+        });
     }
 
     fn next_slot(&mut self, record: AttemptRecord) {

@@ -8,7 +8,7 @@ use consort_protocol::{
     ids::MemberId,
     messages::masked_input::{chunk_digest, vector_root},
 };
-use tokio::io::AsyncReadExt as _;
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite};
 
 use crate::network::Network;
 
@@ -51,14 +51,24 @@ async fn fetch_from(
     root: Digest,
     member: MemberId,
 ) -> io::Result<Arc<StoredSum>> {
-    let mut stream = network.open_bulk(member).await.map_err(io::Error::other)?;
+    let stream = network.open_bulk(member).await.map_err(io::Error::other)?;
+    receive(stream, results, layout, root).await
+}
+
+/// Asks for a sum on an open stream, and keeps it if it is the one that was asked for.
+pub(super) async fn receive(
+    mut stream: impl AsyncRead + AsyncWrite + Unpin,
+    results: &Arc<Results>,
+    layout: &Layout,
+    root: Digest,
+) -> io::Result<Arc<StoredSum>> {
     write_message(&mut stream, &Request::Fetch(root)).await?;
     let mut answer = [0];
     patient(stream.read_exact(&mut answer)).await?;
     if answer != [ACCEPTED] {
         return Err(io::Error::new(io::ErrorKind::NotFound, "it does not have the sum"));
     }
-    let mut file = results.unfinished()?;
+    let mut file = results.begin()?;
     let mut digests = Vec::new();
     for chunk in layout.chunks() {
         let mut packed = vec![0; chunk.packed_len()];

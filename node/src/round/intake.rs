@@ -9,7 +9,7 @@ use std::{
     fs::File,
     io,
     path::Path,
-    sync::Arc,
+    sync::{self, Arc, PoisonError},
 };
 
 use consort_protocol::{
@@ -24,11 +24,10 @@ use consort_protocol::{
     },
 };
 use tokio::{
-    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _},
     sync::{Mutex, OwnedMutexGuard},
 };
-
-use crate::network::BulkStream;
+use tokio_util::sync::CancellationToken;
 
 use super::bulk::{ACCEPTED, blocking, patient, write_message};
 
@@ -37,6 +36,8 @@ pub(super) struct Intake {
     session: SessionId,
     layout: Layout,
     spools: BTreeMap<MemberId, Spool>,
+    /// The stream that each member's vector is read from: it is told when a newer one takes over.
+    readers: sync::Mutex<BTreeMap<MemberId, CancellationToken>>,
 }
 
 /// The file can be read at any time: what is complete does not change, and a member that keeps a stream
@@ -73,15 +74,14 @@ impl Intake {
         };
         let members: BTreeSet<MemberId> = members.into_iter().collect();
         let spools = members.into_iter().map(spool).collect::<io::Result<_>>()?;
-        Ok(Self { session, layout, spools })
+        Ok(Self { session, layout, spools, readers: sync::Mutex::default() })
     }
 
     pub(super) fn session(&self) -> SessionId {
         self.session
     }
 
-    /// Goes on with a member's vector where it stopped. Waits for a stream of the same member that is
-    /// still being read.
+    /// Goes on with a member's vector where it stopped, once nobody else writes it.
     pub(super) async fn resume(&self, member: MemberId) -> io::Result<Deposit> {
         let spool = self.spools.get(&member).ok_or_else(|| {
             io::Error::new(io::ErrorKind::PermissionDenied, format!("{member} is not in the mask set"))
@@ -90,19 +90,37 @@ impl Intake {
         Ok(Deposit { layout: self.layout.clone(), file: spool.file.clone(), written })
     }
 
-    /// Reads a member's upload to its end; gives the vector's root.
-    pub(super) async fn receive(&self, member: MemberId, mut stream: BulkStream) -> io::Result<Digest> {
+    /// Reads a member's upload to its end, in place of any earlier stream of the same member; gives the
+    /// vector's root.
+    pub(super) async fn receive(
+        &self,
+        member: MemberId,
+        mut stream: impl AsyncRead + AsyncWrite + Unpin,
+    ) -> io::Result<Digest> {
+        let replaced = self.take_over(member);
         let mut deposit = self.resume(member).await?;
         write_message(&mut stream, &deposit.next_index()).await?;
         while let Some(chunk) = deposit.next_chunk() {
             let mut packed = vec![0; chunk.packed_len()];
-            patient(stream.read_exact(&mut packed)).await?;
+            let read = replaced.run_until_cancelled(patient(stream.read_exact(&mut packed))).await;
+            read.ok_or_else(|| io::Error::other("the member goes on with a newer stream"))??;
             deposit.append(packed).await?;
         }
         let root = deposit.finish()?;
         patient(stream.write_all(&[ACCEPTED])).await?;
         patient(stream.flush()).await?;
         Ok(root)
+    }
+
+    /// A member opens another stream only where the last one is lost to it, so this one need not wait until
+    /// that is noticed here.
+    fn take_over(&self, member: MemberId) -> CancellationToken {
+        let reader = CancellationToken::new();
+        let mut readers = self.readers.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(last) = readers.insert(member, reader.clone()) {
+            last.cancel();
+        }
+        reader
     }
 
     /// One chunk of the unmasked sum of these survivors.

@@ -19,20 +19,22 @@ use consort_protocol::{
     },
 };
 use rayon::prelude::*;
-use tokio::io::AsyncWriteExt as _;
-
-use crate::network::BulkStream;
+use tempfile::NamedTempFile;
+use tokio::io::{AsyncWrite, AsyncWriteExt as _};
 
 use super::{
     bulk::{ACCEPTED, blocking, patient},
     intake::{Intake, read_at},
 };
 
+#[cfg(test)]
+mod tests;
+
+/// A sum is read from disk in pieces of so many bytes while it is sent.
+const PIECE_BYTES: usize = 256 << 10;
+
 /// Sums of so many recent rounds stay on disk for those who come late.
 const KEPT: usize = 8;
-
-/// Extension of a sum that is not complete; one that a killed process leaves is removed at the next start.
-const UNFINISHED: &str = "part";
 
 /// Sums that are complete, newest last.
 pub(crate) struct Results {
@@ -53,21 +55,21 @@ impl Results {
     pub(crate) fn open(folder: &Path) -> io::Result<Self> {
         for entry in fs::read_dir(folder)? {
             let path = entry?.path();
-            if path.extension().is_some_and(|extension| extension == "sum" || extension == UNFINISHED) {
+            if path.extension().is_some_and(|extension| extension == "sum" || extension == "part") {
                 fs::remove_file(path)?;
             }
         }
         Ok(Self { folder: folder.to_path_buf(), kept: Mutex::new(VecDeque::new()) })
     }
 
-    /// The folder, for files that vanish with the process.
+    /// The folder, for files that nobody else sees.
     pub(super) fn folder(&self) -> &Path {
         &self.folder
     }
 
-    /// A file for a sum that is not complete yet.
-    pub(super) fn unfinished(&self) -> io::Result<tempfile::NamedTempFile> {
-        tempfile::Builder::new().suffix(&format!(".{UNFINISHED}")).tempfile_in(&self.folder)
+    /// A file for a sum that is not complete yet; it vanishes unless [`Results::keep`] takes it.
+    pub(super) fn begin(&self) -> io::Result<NamedTempFile> {
+        tempfile::Builder::new().suffix(".part").tempfile_in(&self.folder)
     }
 
     /// A sum by its root.
@@ -81,7 +83,7 @@ impl Results {
         &self,
         root: Digest,
         layout: Layout,
-        file: tempfile::NamedTempFile,
+        file: NamedTempFile,
     ) -> io::Result<Arc<StoredSum>> {
         let path = self.folder.join(format!("{}.sum", hex::encode(&root[..16])));
         let file = file.persist(&path)?;
@@ -90,8 +92,11 @@ impl Results {
         kept.retain(|other| other.root != root);
         kept.push_back(sum.clone());
         while kept.len() > KEPT {
-            if let Some(oldest) = kept.pop_front() {
-                fs::remove_file(&oldest.path)?;
+            if let Some(oldest) = kept.pop_front()
+                && let Err(error) = fs::remove_file(&oldest.path)
+            {
+                // the new sum is there, whatever became of the old one
+                tracing::warn!(path = %oldest.path.display(), %error, "an old sum could not be removed");
             }
         }
         Ok(sum)
@@ -107,7 +112,7 @@ impl Results {
     ) -> io::Result<Digest> {
         let files = intake.files(&survivors)?;
         blocking(move || {
-            let mut out = self.unfinished()?;
+            let mut out = self.begin()?;
             let mut digests = Vec::new();
             let count = layout.chunk_count();
             let batch = 4 * rayon::current_num_threads() as u32;
@@ -150,18 +155,18 @@ impl StoredSum {
     }
 
     /// Sends the sum to somebody who asked for it.
-    pub(super) async fn serve(self: Arc<Self>, mut stream: BulkStream) -> io::Result<()> {
+    pub(super) async fn serve(self: Arc<Self>, mut stream: impl AsyncWrite + Unpin) -> io::Result<()> {
         patient(stream.write_all(&[ACCEPTED])).await?;
-        for index in 0..self.layout.chunk_count() {
+        let length = self.layout.packed_len();
+        for offset in (0..length).step_by(PIECE_BYTES) {
             let sum = self.clone();
-            let packed = blocking(move || {
-                let chunk = sum.layout.chunk(index).ok_or_else(|| io::Error::other("no such chunk"))?;
-                let mut packed = vec![0; chunk.packed_len()];
-                read_at(&sum.file, &mut packed, sum.layout.packed_offset(&chunk))?;
-                Ok(packed)
+            let piece = blocking(move || {
+                let mut piece = vec![0; (length - offset).min(PIECE_BYTES as u64) as usize];
+                read_at(&sum.file, &mut piece, offset)?;
+                Ok(piece)
             })
             .await?;
-            patient(stream.write_all(&packed)).await?;
+            patient(stream.write_all(&piece)).await?;
         }
         patient(stream.flush()).await?;
         patient(stream.shutdown()).await

@@ -14,6 +14,11 @@ use consort_protocol::{election, hash::Digest, ids::MemberId, io::Now, manifest:
 
 use super::status::Status;
 
+#[cfg(test)]
+mod behind;
+#[cfg(test)]
+mod tests;
+
 /// A member unreachable for so long is not waited for.
 const FORGET: Duration = Duration::from_secs(30);
 
@@ -86,11 +91,14 @@ impl Peers {
             .is_some_and(|status| status.round == round && status.waiting.as_ref() == Some(task))
     }
 
-    /// Whether everybody who counts waits with this task.
-    fn all_ready(&self, round: u64, task: &Digest, now: Now) -> bool {
-        let forgotten = |id: &MemberId| self.last_seen.get(id).is_some_and(|seen| now >= *seen + FORGET);
+    /// From when on everybody who counts waits with this task; `None` while somebody connected does not.
+    fn all_ready_at(&self, round: u64, task: &Digest) -> Option<Now> {
         let others = self.manifest.members().iter().map(|member| &member.id).filter(|id| **id != self.me);
-        others.into_iter().all(|id| (self.is_connected(id) && self.waits(id, round, task)) || forgotten(id))
+        let ready_at = |id| match self.last_seen.get(id) {
+            Some(seen) => Some(*seen + FORGET),
+            None => self.waits(id, round, task).then_some(Now::ZERO),
+        };
+        others.map(ready_at).try_fold(Now::ZERO, |latest, ready| Some(latest.max(ready?)))
     }
 
     /// When an aggregator that is not connected loses its slot, once the round could start; `None` for one that is.
@@ -163,8 +171,13 @@ impl Gathering {
         }
         let enough_since = *self.enough_since.get_or_insert(now);
         let gathered = enough_since + gather;
-        if now < gathered && !peers.all_ready(self.round, task, now) {
-            return Decision::Wait(Some(gathered));
+        let start = peers.all_ready_at(self.round, task).map_or(gathered, |ready| ready.min(gathered));
+        if now < start {
+            return Decision::Wait(Some(start));
+        }
+        if !self.order.iter().any(|id| *id == peers.me || peers.is_connected(id)) {
+            // passing over all of them again and again would not bring one back
+            return Decision::Wait(None);
         }
         let since = *self.slot_since.get_or_insert(now);
         let Some(aggregator) = self.aggregator() else { return Decision::Wait(None) };
@@ -202,6 +215,3 @@ impl Gathering {
         Some(*self.behind_since.get_or_insert(now) + patience)
     }
 }
-
-#[cfg(test)]
-mod tests;

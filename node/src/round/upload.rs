@@ -16,11 +16,11 @@ use consort_protocol::{
 };
 use rayon::prelude::*;
 use tokio::{
-    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _},
     sync::mpsc,
 };
 
-use crate::network::{BulkStream, Network};
+use crate::network::Network;
 
 use super::{
     bulk::{ACCEPTED, Request, patient, read_message, write_message},
@@ -75,7 +75,12 @@ pub(super) async fn deposit(source: Arc<Source>, me: MemberId, intake: Arc<Intak
     deposit.finish()
 }
 
-async fn send(source: &Arc<Source>, mut stream: BulkStream, digests: &mut Vec<Digest>) -> io::Result<()> {
+/// One try on one stream. `digests` holds the hashes of all chunks that were ever sent, in order.
+pub(super) async fn send(
+    source: &Arc<Source>,
+    mut stream: impl AsyncRead + AsyncWrite + Unpin,
+    digests: &mut Vec<Digest>,
+) -> io::Result<()> {
     write_message(&mut stream, &Request::Upload(source.session)).await?;
     let first: u32 = read_message(&mut stream).await?;
     if first as usize > digests.len() {

@@ -230,8 +230,19 @@ fn encode_floats<T: Copy + Into<f64>>(values: &[T], encoding: Encoding, weight: 
     let steps = power_of_two(-i32::from(step_log2));
     for (slot, &value) in out.iter_mut().zip(values) {
         let steps: f64 = value.into().max(-clip).min(clip) * steps;
-        *slot = (steps.round_ties_even() as i64 as u64).wrapping_mul(weight);
+        *slot = (nearest(steps) as u64).wrapping_mul(weight);
     }
+}
+
+/// The nearest integer, ties to even.
+fn nearest(steps: f64) -> i64 {
+    /// 1.5 · 2^52: within ±2^51 of it neighbouring floats are 1 apart, so the addition rounds to an integer,
+    /// as IEEE 754 adds: to nearest, ties to even.
+    const SHIFT: f64 = (3u64 << 51) as f64;
+    const REACH: f64 = (1u64 << 51) as f64;
+    // without SSE 4.1, which a portable build must not assume, round_ties_even is a call for each element
+    let rounded = if steps.abs() <= REACH { (steps + SHIFT) - SHIFT } else { steps.round_ties_even() };
+    rounded as i64
 }
 
 fn encode_integers<T: Copy + Into<i128>>(values: &[T], weight: u64, out: &mut [u64]) {

@@ -1,95 +1,279 @@
+use consort_protocol::{
+    manifest::Policy,
+    sim::{Consortium, consortium},
+};
+use proptest::prelude::*;
+
 use super::*;
-use consort_protocol::{manifest::Policy, sim::consortium};
 
-const TASK: Digest = [1; 32];
+const TASK: Digest = [7; 32];
+const OTHER: Digest = [8; 32];
+const ROUND: u64 = 5;
+const GATHER: Duration = Duration::from_secs(5);
+const DEADLINE: Duration = Duration::from_secs(10);
+const MILLISECOND: Duration = Duration::from_millis(1);
 
-/// Eight members, of whom two may be corrupt, seen by the one that comes last in the order of round 0.
-struct Scene {
+fn seconds(count: u64) -> Now {
+    Duration::from_secs(count)
+}
+
+/// One member's view of a consortium; members are named by their place in the round's order.
+struct View {
+    manifest: Arc<Manifest>,
+    order: Vec<MemberId>,
     peers: Peers,
-    others: Vec<MemberId>,
     gathering: Gathering,
 }
 
-fn scene() -> Scene {
-    let manifest = consortium(8, Policy::default(), 1).unwrap().manifest;
-    let mut order = election::order(&manifest, 0);
-    let me = order.pop().unwrap();
-    let gathering = Gathering::new(&manifest, 0);
-    Scene { peers: Peers::new(manifest, me, Now::ZERO), others: order, gathering }
-}
-
-impl Scene {
-    fn says(&mut self, who: usize, round: u64, waits: bool) {
-        self.peers.connected(self.others[who]);
-        self.peers.status(self.others[who], Status { round, waiting: waits.then_some(TASK) });
+impl View {
+    fn new(members: usize, me: usize) -> Self {
+        Self::with(members, me, Policy::default())
     }
 
-    fn decide(&mut self, seconds: u64) -> Decision {
-        self.gathering.decide(&self.peers, &TASK, Duration::from_secs(seconds))
+    fn with(members: usize, me: usize, policy: Policy) -> Self {
+        let policy = Policy {
+            gather_ms: GATHER.as_millis() as u64,
+            deadline_ms: DEADLINE.as_millis() as u64,
+            ..policy
+        };
+        let Consortium { manifest, .. } = consortium(members, policy, 1).unwrap();
+        let order = election::order(&manifest, ROUND);
+        let peers = Peers::new(manifest.clone(), order[me], Now::ZERO);
+        let gathering = Gathering::new(&manifest, ROUND);
+        Self { manifest, order, peers, gathering }
+    }
+
+    fn connect(&mut self, places: impl IntoIterator<Item = usize>) -> &mut Self {
+        places.into_iter().for_each(|place| self.peers.connected(self.order[place]));
+        self
+    }
+
+    fn says(&mut self, places: impl IntoIterator<Item = usize>, round: u64, waiting: Option<Digest>) {
+        for place in places {
+            self.peers.status(self.order[place], Status { round, waiting });
+        }
+    }
+
+    /// Connected, with the task of all tests.
+    fn waits(&mut self, places: impl IntoIterator<Item = usize> + Clone) {
+        self.connect(places.clone()).says(places, ROUND, Some(TASK));
+    }
+
+    fn loses(&mut self, place: usize, at: Now) {
+        self.peers.disconnected(self.order[place], at);
+    }
+
+    fn decide(&mut self, now: Now) -> Decision {
+        self.gathering.decide(&self.peers, &TASK, now)
+    }
+
+    /// Passes over whoever is to be passed over at this moment; how many, and what then.
+    fn settle(&mut self, now: Now) -> (usize, Decision) {
+        for passed in 0..100 {
+            match self.decide(now) {
+                Decision::PassOver(aggregator) => {
+                    assert_eq!(Some(aggregator), self.gathering.aggregator());
+                    self.gathering.next_slot();
+                }
+                decision => return (passed, decision),
+            }
+        }
+        panic!("aggregators are passed over without end");
+    }
+}
+
+#[test]
+fn my_turn_comes_as_soon_as_all_have_an_input() {
+    let mut view = View::new(4, 0);
+    view.waits([1, 2]);
+    view.connect([3]);
+    assert_eq!(view.decide(seconds(1)), Decision::Wait(Some(seconds(1) + GATHER)));
+    view.waits([3]);
+    assert_eq!(view.decide(seconds(1)), Decision::Propose);
+}
+
+#[test]
+fn inputs_for_another_task_or_round_do_not_count() {
+    for (round, waiting) in [(ROUND, Some(OTHER)), (ROUND, None), (ROUND + 1, Some(TASK)), (0, Some(TASK))] {
+        let mut view = View::new(4, 0);
+        view.waits([1, 2, 3]);
+        view.says([3], round, waiting);
+        assert_eq!(view.decide(seconds(1)), Decision::Wait(Some(seconds(1) + GATHER)), "{round} {waiting:?}");
+        view.says([2], round, waiting);
+        assert_eq!(view.decide(seconds(1)), Decision::Wait(None), "2 of 4 are not enough");
     }
 }
 
 #[test]
-fn where_no_aggregator_is_left_nobody_is_passed_over() {
-    let mut scene = scene();
-    let manifest = scene.peers.manifest.clone();
-    // only members that are away may aggregate
-    let away = scene.others[0];
-    scene.gathering.order.retain(|id| *id == away);
-    for who in 1..7 {
-        scene.says(who, 0, true);
-    }
-    let gather = manifest.policy().gather_ms / 1000;
-    assert_ne!(scene.decide(0), Decision::Propose);
-    assert_eq!(scene.decide(gather + 100), Decision::Wait(None), "it would pass over for ever");
-    scene.says(0, 0, true);
-    assert!(matches!(scene.decide(gather + 200), Decision::Wait(Some(_))), "one that is back has its turn");
+fn the_gathering_ends_some_time_after_the_minimum_have_an_input() {
+    let mut view = View::new(4, 0);
+    view.waits([1, 2]);
+    view.connect([3]);
+    assert_eq!(view.decide(seconds(100)), Decision::Wait(Some(seconds(105))));
+    assert_eq!(view.decide(seconds(105) - MILLISECOND), Decision::Wait(Some(seconds(105))));
+    assert_eq!(view.decide(seconds(105)), Decision::Propose);
 }
 
 #[test]
-fn whoever_is_left_behind_by_one_follows_it() {
-    let mut scene = scene();
-    // six of eight are needed: four wait with me, a fifth was sent to the next round, two say nothing
-    for who in 0..4 {
-        scene.says(who, 0, true);
-    }
-    assert_eq!(scene.decide(0), Decision::Wait(None));
-    scene.says(4, 1, true);
-    assert_eq!(scene.peers.round(), Some(0), "one alone is not believed");
-    let patience = Duration::from_secs(15);
-    assert_eq!(scene.decide(1), Decision::Wait(Some(Duration::from_secs(1) + patience)));
-    assert_eq!(scene.decide(15), Decision::Wait(Some(Duration::from_secs(16))));
-    assert_eq!(scene.decide(16), Decision::NextRound);
+fn the_gathering_begins_anew_when_the_minimum_was_lost() {
+    let mut view = View::new(4, 0);
+    view.waits([1, 2]);
+    view.connect([3]);
+    assert_eq!(view.decide(seconds(100)), Decision::Wait(Some(seconds(105))));
+    view.loses(1, seconds(103));
+    assert_eq!(view.decide(seconds(104)), Decision::Wait(None));
+    view.connect([1]);
+    assert_eq!(view.decide(seconds(110)), Decision::Wait(Some(seconds(115))));
 }
 
 #[test]
-fn whoever_is_ahead_stays_so_that_the_others_can_follow() {
-    let mut scene = scene();
-    scene.gathering = Gathering::new(&scene.peers.manifest, 1);
-    for who in 0..4 {
-        scene.says(who, 0, true);
-    }
-    // a liar beckons
-    scene.says(5, u64::MAX, true);
-    scene.says(6, u64::MAX, false);
-    assert_eq!(scene.decide(0), Decision::Wait(None));
-    assert_eq!(scene.decide(1000), Decision::Wait(None), "three or more behind: one of them is honest");
-    // they have come, but for one
-    for who in 0..3 {
-        scene.says(who, 1, false);
-    }
-    assert!(matches!(scene.decide(1000), Decision::Wait(Some(_))));
-    assert_eq!(scene.decide(1015), Decision::NextRound);
+fn below_the_minimum_nothing_ever_starts() {
+    // 7 members, c = 2: at least 5 take part
+    let mut view = View::new(7, 0);
+    view.waits([1, 2, 3]);
+    assert_eq!(view.decide(seconds(1_000_000)), Decision::Wait(None), "4, and the others long forgotten");
+    view.waits([4]);
+    assert_eq!(view.decide(seconds(1_000_000)), Decision::Propose);
 }
 
 #[test]
-fn a_round_that_can_start_is_not_given_up() {
-    let mut scene = scene();
-    for who in 0..5 {
-        scene.says(who, 0, true);
+fn a_member_unreachable_for_30_seconds_is_not_waited_for() {
+    let mut view = View::new(4, 0);
+    view.waits([1, 2, 3]);
+    view.loses(3, seconds(100));
+    assert_eq!(view.decide(seconds(127)), Decision::Wait(Some(seconds(130))), "forgotten before GATHER ends");
+    assert_eq!(view.decide(seconds(130) - MILLISECOND), Decision::Wait(Some(seconds(130))));
+    assert_eq!(view.decide(seconds(130)), Decision::Propose);
+    // one that was never seen counts from this node's start
+    let mut view = View::new(4, 0);
+    view.waits([1, 2]);
+    assert_eq!(view.decide(seconds(29)), Decision::Wait(Some(seconds(30))));
+    assert_eq!(view.decide(seconds(30)), Decision::Propose);
+}
+
+#[test]
+fn a_member_that_is_back_counts_with_what_it_last_said() {
+    let mut view = View::new(4, 0);
+    view.waits([1, 2, 3]);
+    view.loses(3, seconds(1));
+    assert_eq!(view.decide(seconds(2)), Decision::Wait(Some(seconds(2) + GATHER)));
+    view.connect([3]);
+    assert_eq!(view.decide(seconds(3)), Decision::Propose);
+    view.says([3], ROUND, None);
+    view.gathering = Gathering::new(&view.manifest, ROUND);
+    assert_eq!(view.decide(seconds(3)), Decision::Wait(Some(seconds(3) + GATHER)), "it has changed its mind");
+}
+
+#[test]
+fn an_aggregator_that_is_not_connected_is_passed_over_after_a_second() {
+    let mut view = View::new(4, 1);
+    view.waits([0, 2, 3]);
+    view.loses(0, seconds(100));
+    view.decide(seconds(95));
+    assert_eq!(view.decide(seconds(101) - MILLISECOND), Decision::Wait(Some(seconds(101))));
+    assert_eq!(view.decide(seconds(101)), Decision::PassOver(view.order[0]));
+    view.gathering.next_slot();
+    assert_eq!(view.decide(seconds(101)), Decision::Propose, "it is my turn now");
+}
+
+#[test]
+fn aggregators_lost_long_ago_are_passed_over_at_once() {
+    let mut view = View::new(7, 2);
+    view.waits(3..7);
+    assert_eq!(view.settle(seconds(1000)), (2, Decision::Propose));
+    assert_eq!(view.gathering.slot, 2);
+}
+
+#[test]
+fn a_connected_aggregator_keeps_its_slot_until_patience_ends() {
+    let mut view = View::new(4, 3);
+    view.waits([0, 1, 2]);
+    let patience = seconds(100) + GATHER + DEADLINE;
+    assert_eq!(view.decide(seconds(100)), Decision::Wait(Some(patience)));
+    assert_eq!(view.decide(patience - MILLISECOND), Decision::Wait(Some(patience)));
+    assert_eq!(view.decide(patience), Decision::PassOver(view.order[0]));
+    view.gathering.next_slot();
+    let second = patience + GATHER + DEADLINE;
+    assert_eq!(view.decide(patience), Decision::Wait(Some(second)), "the next one has as long");
+}
+
+#[test]
+fn while_every_aggregator_is_away_no_slot_passes() {
+    let mut view = View::new(4, 3);
+    let alone = view.order[0];
+    view.gathering.order = vec![alone];
+    view.waits([1, 2]);
+    assert_eq!(view.settle(seconds(1000)), (0, Decision::Wait(None)));
+    view.waits([0]);
+    let patience = seconds(1000) + GATHER + DEADLINE;
+    assert_eq!(view.settle(seconds(1000)), (0, Decision::Wait(Some(patience))));
+}
+
+#[test]
+fn a_later_slot_is_joined_only_past_aggregators_that_are_away() {
+    let mut view = View::new(5, 4);
+    view.connect([1, 3]);
+    let may = |view: &View, slot| view.gathering.may_skip_to(slot, &view.peers);
+    assert!(may(&view, 0), "its own slot");
+    assert!(may(&view, 1), "0 is away");
+    assert!(!may(&view, 2), "1 is connected and may still propose");
+    view.loses(1, seconds(1));
+    assert!(may(&view, 2));
+    assert!(may(&view, 3));
+    view.loses(3, seconds(1));
+    assert!(may(&view, 4));
+    assert!(!may(&view, 5), "nobody else decides that I am away");
+    view.gathering.next_slot();
+    assert!(!may(&view, 0), "slots never go back");
+    assert!(!may(&view, u32::MAX));
+}
+
+#[test]
+fn slots_go_round_the_order() {
+    let mut view = View::new(4, 0);
+    for slot in 0..9 {
+        assert_eq!(view.gathering.slot, slot);
+        assert_eq!(view.gathering.aggregator(), Some(view.order[slot as usize % 4]));
+        view.gathering.next_slot();
     }
-    scene.says(6, 9, true);
-    for seconds in [0, 5, 20, 500] {
-        assert_ne!(scene.decide(seconds), Decision::NextRound);
+}
+
+#[test]
+fn the_round_is_what_more_than_the_liars_say() {
+    // 7 members, c = 2
+    let mut view = View::new(7, 0);
+    view.says([1, 2], u64::MAX, None);
+    assert_eq!(view.peers.round(), None, "both of them may lie");
+    view.says([3], 9, None);
+    assert_eq!(view.peers.round(), Some(9));
+    view.says([4, 5, 6], 12, None);
+    assert_eq!(view.peers.round(), Some(12));
+    view.loses(4, seconds(1));
+    assert_eq!(view.peers.round(), Some(12), "what somebody said stays said");
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    /// Whatever c of the others claim: the round is never beyond what some honest member says, and as soon
+    /// as c + 1 honest ones are at a round, this node is not behind it.
+    #[test]
+    fn liars_push_nobody_ahead_and_hold_nobody_back(
+        honest in prop::collection::vec(0u64..20, 4),
+        lies in prop::collection::vec(prop_oneof![0u64..40, Just(u64::MAX)], 2),
+        liars in prop::sample::subsequence((1usize..7).collect::<Vec<_>>(), 2),
+    ) {
+        let mut view = View::new(7, 0);
+        let mut honest_left = honest.iter();
+        for place in 1..7 {
+            let lie = liars.iter().position(|liar| *liar == place).map(|index| lies[index]);
+            let round = lie.unwrap_or_else(|| *honest_left.next().unwrap());
+            view.says([place], round, None);
+        }
+        let round = view.peers.round().unwrap();
+        let mut descending = honest;
+        descending.sort_unstable_by(|left, right| right.cmp(left));
+        prop_assert!(round <= descending[0]);
+        prop_assert!(round >= descending[2]);
     }
 }

@@ -1,4 +1,6 @@
-use super::{Input, InputError, ValidInput};
+use proptest::prelude::*;
+
+use super::{Input, InputError, ValidInput, nearest};
 use crate::array::{Array, Dtype, Values};
 use crate::encoding::{Beyond, Encoding, Leaf, Part, Reduction, VectorSpec};
 
@@ -162,4 +164,31 @@ fn another_structure_is_refused() {
 fn chunks_can_be_encoded_from_several_threads() {
     fn shared<T: Send + Sync>() {}
     shared::<ValidInput>();
+}
+
+#[test]
+fn the_nearest_integer_at_the_edges() {
+    for exponent in [0, 1, 23, 30, 49, 50, 51, 52, 53, 61] {
+        let power = (1u64 << exponent) as f64;
+        for around in [power, power.next_up(), power.next_down(), power + 0.5, power - 0.5, power + 1.5] {
+            for value in [around, -around] {
+                assert_eq!(nearest(value), value.round_ties_even() as i64, "{value}");
+            }
+        }
+    }
+    assert_eq!([0.5, 1.5, 2.5, -0.5, -1.5, 0.0, -0.0].map(nearest), [0, 2, 2, 0, -2, 0, 0]);
+}
+
+proptest! {
+    #[test]
+    fn the_nearest_integer_is_what_the_standard_library_says(
+        magnitude in 0.0..1.0f64,
+        exponent in 0u32..62,
+        halves in any::<i32>(),
+    ) {
+        let value = (magnitude - 0.5) * (1u64 << exponent) as f64;
+        prop_assert_eq!(nearest(value), value.round_ties_even() as i64);
+        let tie = f64::from(halves) / 2.0;
+        prop_assert_eq!(nearest(tie), tie.round_ties_even() as i64);
+    }
 }

@@ -1,0 +1,10 @@
+//! Whole nodes: the daemon as people run it, and the library's handle as programs use it.
+//!
+//! Tests wait for what processes and nodes say, never for time to pass; [`consortium::within`] only turns
+//! a hang into a failure.
+
+mod consortium;
+mod process;
+mod refused;
+mod rounds;
+mod running;

@@ -1,0 +1,81 @@
+//! The real binary.
+
+use std::{path::Path, process::Stdio};
+
+use nix::{
+    sys::signal::{Signal, kill},
+    unistd::Pid,
+};
+use tokio::{
+    io::{AsyncBufReadExt as _, BufReader, Lines},
+    process::{Child, ChildStderr, Command},
+};
+
+use super::consortium::within;
+
+/// `consort run`, not started yet; it dies with its handle.
+pub(crate) fn run(home: &Path, consortium: &Path) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_consort"));
+    command.args(["run", "--home"]).arg(home).arg("--consortium").arg(consortium);
+    command.stdin(Stdio::null()).kill_on_drop(true);
+    command
+}
+
+/// A daemon that is ready.
+pub(crate) struct Daemon {
+    child: Child,
+    stderr: Lines<BufReader<ChildStderr>>,
+    /// Its peer id.
+    pub(crate) peer: String,
+    /// Where it listens.
+    pub(crate) address: String,
+}
+
+impl Daemon {
+    /// Starts it and waits for its ready line; its log is JSON.
+    pub(crate) async fn start(home: &Path, consortium: &Path, peers: &[&str]) -> Self {
+        let mut command = run(home, consortium);
+        command.args(["--log-format", "json"]).stderr(Stdio::piped()).stdout(Stdio::null());
+        for peer in peers {
+            command.args(["--peer", peer]);
+        }
+        let mut child = command.spawn().unwrap();
+        let mut stderr = BufReader::new(child.stderr.take().unwrap()).lines();
+        loop {
+            let line = within(stderr.next_line()).await.unwrap().expect("it says that it is ready");
+            if let Some(ready) = line.strip_prefix("ready ") {
+                let (peer, address) = ready.split_once(" listening on ").unwrap();
+                let (peer, address) = (peer.to_owned(), address.to_owned());
+                return Self { child, stderr, peer, address };
+            }
+            log_line(&line);
+        }
+    }
+
+    /// The next log line with this message.
+    pub(crate) async fn logs(&mut self, message: &str) -> serde_json::Value {
+        loop {
+            let line = within(self.stderr.next_line()).await.unwrap().expect("it runs on");
+            let line = log_line(&line);
+            if line["message"] == message {
+                return line;
+            }
+        }
+    }
+
+    /// Its exit code after a signal.
+    pub(crate) async fn end(mut self, signal: Signal) -> Option<i32> {
+        let id = i32::try_from(self.child.id().expect("it runs")).unwrap();
+        kill(Pid::from_raw(id), signal).unwrap();
+        while let Some(line) = within(self.stderr.next_line()).await.unwrap() {
+            log_line(&line);
+        }
+        within(self.child.wait()).await.unwrap().code()
+    }
+}
+
+fn log_line(line: &str) -> serde_json::Value {
+    let json: serde_json::Value = serde_json::from_str(line).unwrap_or_else(|_| panic!("not JSON: {line}"));
+    assert!(json["level"].is_string() && json["timestamp"].is_string(), "{line}");
+    json
+}

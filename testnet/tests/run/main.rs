@@ -1,0 +1,12 @@
+//! `testnet run` as people and scripts use it: real processes, real sockets, real signals.
+//!
+//! A file for each family of scenarios. Tests wait for processes to end, never for time to pass;
+//! [`testnet::PATIENCE`] only turns a hang into a failure.
+
+mod arrays;
+mod bad_input;
+mod digits;
+mod exact_sum;
+mod kills;
+mod lifetimes;
+mod testnet;
