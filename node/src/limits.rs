@@ -139,6 +139,10 @@ pub const IDLE_CONNECTION: Duration = Duration::from_secs(30);
 /// Events that wait for the application before peers are held back.
 pub const EVENT_QUEUE: usize = 256;
 
+/// Frames of one member among those events: however fast it sends and however long each frame takes, the
+/// others' never wait behind more than these.
+pub const MAX_UNREAD_FRAMES: usize = 4;
+
 /// Commands and notes that wait for the swarm task.
 pub const COMMAND_QUEUE: usize = 256;
 

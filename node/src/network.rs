@@ -49,7 +49,7 @@ use std::{
 
 use consort_protocol::ids::MemberId;
 use libp2p::{Multiaddr, PeerId, identity::Keypair};
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{OwnedSemaphorePermit, mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
 use crate::limits;
@@ -180,14 +180,28 @@ pub enum Event {
     },
 }
 
+/// An event that waits to be read.
+#[derive(Debug)]
+struct Queued {
+    event: Event,
+    /// Given back when the event is read.
+    _place: Option<OwnedSemaphorePermit>,
+}
+
+impl From<Event> for Queued {
+    fn from(event: Event) -> Self {
+        Self { event, _place: None }
+    }
+}
+
 /// Events for the one who drives the node. When it is dropped, the network ends.
 #[derive(Debug)]
-pub struct EventStream(mpsc::Receiver<Event>);
+pub struct EventStream(mpsc::Receiver<Queued>);
 
 impl EventStream {
     /// The next event; `None` once the network has ended. Cancel-safe.
     pub async fn next(&mut self) -> Option<Event> {
-        self.0.recv().await
+        self.0.recv().await.map(|queued| queued.event)
     }
 }
 
@@ -195,7 +209,7 @@ impl futures::Stream for EventStream {
     type Item = Event;
 
     fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Event>> {
-        self.0.poll_recv(context)
+        self.0.poll_recv(context).map(|queued| queued.map(|queued| queued.event))
     }
 }
 

@@ -12,7 +12,7 @@ use tokio::{
 };
 
 use super::{
-    Event, Traffic,
+    Event, Queued, Traffic,
     link::Note,
     presence::{Exchange, Heard, check_addresses},
     streams::Inbox,
@@ -143,8 +143,14 @@ impl From<std::io::Error> for End {
     }
 }
 
-/// Reads frames until the stream ends or the peer says something that it must not.
-pub(super) async fn read(member: MemberId, stream: impl AsyncRead + Unpin, mut inbox: Inbox) -> End {
+/// Reads frames until the stream ends or the peer says something that it must not. A frame of the
+/// application takes one of the member's `places` until it is read.
+pub(super) async fn read(
+    member: MemberId,
+    stream: impl AsyncRead + Unpin,
+    places: Arc<Semaphore>,
+    mut inbox: Inbox,
+) -> End {
     let mut stream = BufReader::new(stream);
     let mut exchanges = TokenBucket::new(limits::EXCHANGE_BURST, limits::EXCHANGE_PER_SECOND, Instant::now());
     let mut announced = false;
@@ -157,7 +163,9 @@ pub(super) async fn read(member: MemberId, stream: impl AsyncRead + Unpin, mut i
         match kind {
             APPLICATION => {
                 announced = announced || inbox.announced(&member).await;
-                let frame = Event::Frame { from: member, bytes: content };
+                let Ok(place) = places.clone().acquire_owned().await else { return End::Closed };
+                let event = Event::Frame { from: member, bytes: content };
+                let frame = Queued { event, _place: Some(place) };
                 if !announced || inbox.events.send(frame).await.is_err() {
                     return End::Closed;
                 }
@@ -264,13 +272,40 @@ mod tests {
         let (announce, connected) = tokio::sync::watch::channel(Arc::default());
         let inbox = Inbox { events, notes, connected, traffic: Arc::default() };
         let frame = [3, 0, 0, 0, APPLICATION, 0xaa, 0xbb];
-        let mut reading = Box::pin(read(member, &frame[..], inbox));
+        let mut reading = Box::pin(read(member, &frame[..], Arc::new(Semaphore::new(1)), inbox));
         assert!(futures::poll!(&mut reading).is_pending());
         assert!(delivered.try_recv().is_err());
         announce.send_replace(Arc::new([member].into()));
         assert!(matches!(reading.await, End::Closed));
-        let event = delivered.try_recv().unwrap();
+        let event = delivered.try_recv().unwrap().event;
         assert!(matches!(event, Event::Frame { from, bytes } if from == member && bytes == [0xaa, 0xbb]));
+    }
+
+    /// However much one member sends, little of it waits before what others send.
+    #[tokio::test]
+    async fn a_flood_of_one_member_leaves_room_for_others() {
+        let (events, delivered) = mpsc::channel(limits::EVENT_QUEUE);
+        let (notes, _notes) = mpsc::channel(1);
+        let members = [MemberId([1; 32]), MemberId([2; 32])];
+        let (_announce, connected) = tokio::sync::watch::channel(Arc::new(members.into()));
+        let inbox = Inbox { events, notes, connected, traffic: Arc::default() };
+        let places = || Arc::new(Semaphore::new(limits::MAX_UNREAD_FRAMES));
+        let flood = [2, 0, 0, 0, APPLICATION, 0xaa].repeat(100);
+        let mut flooding = Box::pin(read(members[0], &flood[..], places(), inbox.clone()));
+        assert!(futures::poll!(&mut flooding).is_pending());
+        let one = [2, 0, 0, 0, APPLICATION, 0xbb];
+        assert!(matches!(read(members[1], &one[..], places(), inbox).await, End::Closed));
+        let mut stream = super::super::EventStream(delivered);
+        for _ in 0..limits::MAX_UNREAD_FRAMES {
+            assert!(matches!(stream.next().await, Some(Event::Frame { from, .. }) if from == members[0]));
+        }
+        assert!(matches!(stream.next().await, Some(Event::Frame { from, .. }) if from == members[1]));
+        let the_rest = async {
+            for _ in limits::MAX_UNREAD_FRAMES..100 {
+                assert!(stream.next().await.is_some(), "all of it comes in the end");
+            }
+        };
+        assert!(matches!(tokio::join!(flooding, the_rest).0, End::Closed));
     }
 
     #[tokio::test]

@@ -23,7 +23,7 @@ use tokio::{
 };
 use tokio_util::compat::{Compat, FuturesAsyncReadCompatExt as _};
 
-use super::{BulkStream, Event, Traffic, control, link::Note};
+use super::{BulkStream, Event, Queued, Traffic, control, link::Note};
 use crate::{
     identity,
     limits::{self, TokenBucket},
@@ -84,7 +84,7 @@ async fn attempt(control: &mut Control, peer: PeerId, protocol: StreamProtocol) 
 /// Where inbound streams deliver.
 #[derive(Clone)]
 pub(super) struct Inbox {
-    pub(super) events: mpsc::Sender<Event>,
+    pub(super) events: mpsc::Sender<Queued>,
     pub(super) notes: mpsc::Sender<Note>,
     pub(super) connected: watch::Receiver<Arc<BTreeSet<MemberId>>>,
     pub(super) traffic: Arc<Traffic>,
@@ -104,6 +104,7 @@ pub(super) async fn serve_control(mut incoming: IncomingStreams, inbox: Inbox) {
     let mut readers = JoinSet::new();
     let mut current: BTreeMap<MemberId, AbortHandle> = BTreeMap::new();
     let mut budgets: BTreeMap<MemberId, TokenBucket> = BTreeMap::new();
+    let mut unread: BTreeMap<MemberId, Arc<Semaphore>> = BTreeMap::new();
     while let Some((member, stream)) = accept(&mut incoming, &mut readers).await {
         let now = Instant::now();
         let full = || TokenBucket::new(limits::CONTROL_STREAM_BURST, limits::CONTROL_STREAMS_PER_SECOND, now);
@@ -111,7 +112,9 @@ pub(super) async fn serve_control(mut incoming: IncomingStreams, inbox: Inbox) {
             tracing::debug!(peer = %member, "control stream refused: too many of late");
             continue;
         }
-        let reader = readers.spawn(read_control(member, stream, inbox.clone()));
+        let places =
+            unread.entry(member).or_insert_with(|| Arc::new(Semaphore::new(limits::MAX_UNREAD_FRAMES)));
+        let reader = readers.spawn(read_control(member, stream, places.clone(), inbox.clone()));
         if let Some(old) = current.insert(member, reader) {
             old.abort();
         }
@@ -145,11 +148,11 @@ async fn accept(incoming: &mut IncomingStreams, tasks: &mut JoinSet<()>) -> Opti
     }
 }
 
-async fn read_control(member: MemberId, mut stream: Duplex, inbox: Inbox) {
+async fn read_control(member: MemberId, mut stream: Duplex, places: Arc<Semaphore>, inbox: Inbox) {
     if within(answer(&mut stream, WELCOME)).await.is_err() {
         return;
     }
-    match control::read(member, stream, inbox).await {
+    match control::read(member, stream, places, inbox).await {
         control::End::Closed => tracing::debug!(peer = %member, "control stream closed"),
         control::End::Misbehaved(reason) => tracing::warn!(peer = %member, %reason, "control stream dropped"),
     }
@@ -169,7 +172,7 @@ async fn greet_bulk(member: MemberId, mut stream: Duplex, places: Arc<Semaphore>
     let Ok(slot) = inbox.events.reserve().await else { return };
     if within(answer(&mut stream, WELCOME)).await.is_ok() {
         let stream = BulkStream::inbound(stream, member, inbox.traffic.clone(), place);
-        slot.send(Event::Bulk { from: member, stream });
+        slot.send(Event::Bulk { from: member, stream }.into());
     }
 }
 

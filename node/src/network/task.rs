@@ -20,7 +20,7 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    Event, EventStream, Network, NetworkConfig, NetworkError, Shared,
+    Event, EventStream, Network, NetworkConfig, NetworkError, Queued, Shared,
     address_book::{AddressBook, Route},
     behaviour::Behaviour,
     control,
@@ -58,7 +58,7 @@ pub(super) struct Task {
     notes: mpsc::Receiver<Note>,
     note_sender: mpsc::Sender<Note>,
     status: watch::Receiver<Vec<u8>>,
-    events: mpsc::Sender<Event>,
+    events: mpsc::Sender<Queued>,
     connected: watch::Sender<Arc<BTreeSet<MemberId>>>,
     addresses: watch::Sender<Vec<Multiaddr>>,
     stop: CancellationToken,
@@ -119,12 +119,12 @@ impl Task {
 
     /// Hands an event over. Readers wait until the application knows of a connection, so the watch changes
     /// only now.
-    fn deliver(&mut self, place: mpsc::OwnedPermit<Event>, event: Event) {
+    fn deliver(&mut self, place: mpsc::OwnedPermit<Queued>, event: Event) {
         let up = match &event {
             Event::Connected(member) => Some(*member),
             _ => None,
         };
-        place.send(event);
+        place.send(event.into());
         if let Some(member) = up {
             self.connected.send_if_modified(|connected| Arc::make_mut(connected).insert(member));
         }
