@@ -152,6 +152,9 @@ fn policies_that_are_refused() {
     for clip in [0.0, -1.0, f64::NAN, f64::INFINITY, f64::NEG_INFINITY] {
         refused(Policy { clip, ..policy }, "clip");
     }
+    refused(Policy { step_log2: 61, ..policy }, "step");
+    refused(Policy { step_log2: -61, ..policy }, "step");
+    refused(Policy { integer_bound: Some(0), ..policy }, "integer_bound");
     refused(Policy { max_weight: 0, ..policy }, "max_weight");
     refused(Policy { max_vector: 0, ..policy }, "max_vector");
     refused(Policy { deadline_ms: 0, ..policy }, "deadlines");
