@@ -176,18 +176,14 @@ impl Gathering {
             return Decision::Wait(Some(start));
         }
         if !self.order.iter().any(|id| *id == peers.me || peers.is_connected(id)) {
-            // passing over all of them again and again would not bring one back
+            // passing over all of them again and again would not bring one back; time runs once one is
+            self.slot_since = None;
             return Decision::Wait(None);
         }
         let since = *self.slot_since.get_or_insert(now);
         let Some(aggregator) = self.aggregator() else { return Decision::Wait(None) };
         if aggregator == peers.me {
             return Decision::Propose;
-        }
-        if !self.order.iter().any(|id| peers.is_connected(id)) {
-            // whoever is passed over now, nobody else is there; time runs once somebody is
-            self.slot_since = None;
-            return Decision::Wait(None);
         }
         // one that is connected but does not propose may see less than I do; it has as long as a phase
         let patience = since + gather + Duration::from_millis(policy.deadline_ms);

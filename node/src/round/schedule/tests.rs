@@ -100,7 +100,9 @@ fn inputs_for_another_task_or_round_do_not_count() {
         view.says([3], round, waiting);
         assert_eq!(view.decide(seconds(1)), Decision::Wait(Some(seconds(1) + GATHER)), "{round} {waiting:?}");
         view.says([2], round, waiting);
-        assert_eq!(view.decide(seconds(1)), Decision::Wait(None), "2 of 4 are not enough");
+        // both may be right, and then it is this member that has to follow
+        let follow = (round > ROUND).then(|| seconds(1) + GATHER + DEADLINE);
+        assert_eq!(view.decide(seconds(1)), Decision::Wait(follow), "2 of 4 are not enough");
     }
 }
 
@@ -207,6 +209,17 @@ fn while_every_aggregator_is_away_no_slot_passes() {
     view.waits([0]);
     let patience = seconds(1000) + GATHER + DEADLINE;
     assert_eq!(view.settle(seconds(1000)), (0, Decision::Wait(Some(patience))));
+}
+
+/// Of those who may aggregate only I am there.
+#[test]
+fn my_turn_comes_when_all_others_who_may_aggregate_are_away() {
+    let mut view = View::new(4, 1);
+    view.waits([2, 3]);
+    let (away, me) = (view.order[0], view.order[1]);
+    view.gathering.order.retain(|id| *id == away || *id == me);
+    assert_eq!(view.decide(seconds(1)), Decision::Wait(Some(seconds(1) + GATHER)));
+    assert_eq!(view.settle(seconds(1) + GATHER), (1, Decision::Propose));
 }
 
 #[test]
