@@ -25,7 +25,7 @@ const META: TableDefinition<'_, &str, u64> = TableDefinition::new("meta");
 const FORMAT: u64 = 1;
 
 /// Rounds that are kept: years of a daily round, and a few hundred megabytes where a hundred members vote. So
-/// the file cannot grow without end; who needs older ones exports them.
+/// the file cannot grow without end.
 const ROUNDS_KEPT: u64 = 1 << 14;
 
 /// Journal entries that are kept: hundreds of rounds more than any message in flight can refer to.

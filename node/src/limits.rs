@@ -5,7 +5,7 @@
 
 use std::time::{Duration, Instant};
 
-/// One control frame (PROTOCOL section 11): keys, shares and rosters fit, vectors never do.
+/// One control frame: keys, shares and rosters fit, vectors never do.
 pub const MAX_FRAME_BYTES: usize = consort_protocol::codec::MAX_CONTROL_BYTES;
 
 /// Bytes of control frames that wait for one peer: four of the largest, so that a peer who does not
@@ -22,7 +22,7 @@ pub const SEND_PATIENCE: Duration = Duration::from_secs(2);
 /// Small frames are gathered into writes of this size, one Noise message each.
 pub const WRITE_BATCH_BYTES: usize = 64 << 10;
 
-/// One message of the application on gossip (PROTOCOL section 11): digests and announcements.
+/// One message of the application on gossip: digests and announcements.
 pub const MAX_GOSSIP_BYTES: usize = 64 << 10;
 
 /// Room for what gossipsub adds to a message: author, key, signature, topic, our own envelope.
@@ -49,7 +49,8 @@ pub const MAX_ADDRESS_BYTES: usize = 256;
 /// Members whose addresses one exchange frame names, so that it stays below [`MAX_FRAME_BYTES`].
 pub const MAX_EXCHANGE_MEMBERS: usize = 200;
 
-/// Exchange frames that one peer may send at once, and per second: 10 000 members fit into the burst.
+/// Exchange frames that one peer may send at once, and per second: ten times the largest consortium fits
+/// into the burst.
 pub const EXCHANGE_BURST: u32 = 64;
 /// See [`EXCHANGE_BURST`].
 pub const EXCHANGE_PER_SECOND: u32 = 1;
@@ -115,7 +116,8 @@ pub const MAX_STREAMS: usize = 64;
 /// Streams of one connection that are being negotiated.
 pub const MAX_NEGOTIATING_STREAMS: usize = 32;
 
-/// Incoming bulk streams of one member at a time: a vector, a standby copy, a result, one to spare.
+/// Incoming bulk streams of one member at a time: a vector, a result, and what a broken connection left of
+/// either.
 pub const MAX_BULK_PER_PEER: usize = 4;
 
 /// Control streams that one member may open at once, and per second: one lives as long as the connection.

@@ -3,7 +3,7 @@
 //! ```text
 //!  submit ─► schedule ── enough inputs wait, whose turn is it? ──► driver ── Member, Aggregator
 //!                                                                    │ effects
-//!             upload (member) ──► intake (aggregator) ──► sums ──► results ──► fetch (member)
+//!             upload (member) ──► intake (aggregator) ──► results ──► fetch (member)
 //! ```
 //!
 //! The [`driver`] is the only place that turns the outputs of the state machines into deeds. It runs on a

@@ -4,7 +4,8 @@
 //! [`crate::member::Member`] of its own, which trusts it no more than the others do.
 //!
 //! A phase ends as soon as everybody who can still answer has, or at its deadline; then it goes on with
-//! those who did, or ends the attempt where they are too few.
+//! those who did, or ends the attempt where they are too few. Votes and revealed shares are enough as soon as
+//! there is a threshold of them.
 
 mod advertise_keys;
 mod consistency_check;

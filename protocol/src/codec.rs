@@ -6,7 +6,7 @@
 
 use serde::{Serialize, de::DeserializeOwned};
 
-/// A control message is never larger (PROTOCOL section 11).
+/// A control message is never larger: a roster of all members fits, vectors never do.
 pub const MAX_CONTROL_BYTES: usize = 1 << 20;
 
 /// First byte of every encoded message.

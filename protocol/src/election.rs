@@ -1,4 +1,4 @@
-//! Who aggregates: an order that every node computes alone (PROTOCOL section 7).
+//! Who aggregates: an order that every node computes alone (docs/protocol.md, section 3).
 //!
 //! The eligible members take their first turns in a pseudo-random permutation, one permutation for each
 //! cycle of as many rounds as there are eligible members. It depends on the members' ids, the epoch and

@@ -20,7 +20,8 @@ use crate::{
 /// Fewer members cannot hide an input: with two, each one computes the other's from the sum.
 pub const MIN_MEMBERS: usize = 3;
 
-/// More would not fit a roster into one control message.
+/// Everything that a roster of so many leads to fits into control messages: the largest, the roster itself,
+/// takes a quarter of one.
 pub const MAX_MEMBERS: usize = 1000;
 
 const MAX_NAME_BYTES: usize = 64;
@@ -280,7 +281,7 @@ impl Manifest {
 }
 
 /// The least number of votes, of `n` voters of whom `c` may vote twice, that two different values
-/// cannot both gather: `⌊(n+c)/2⌋ + 1` (SECURITY section 1.4).
+/// cannot both gather: `⌊(n+c)/2⌋ + 1` (docs/protocol.md, section 1).
 #[must_use]
 pub const fn quorum(n: usize, c: usize) -> usize {
     (n + c) / 2 + 1

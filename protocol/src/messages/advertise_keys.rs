@@ -33,7 +33,7 @@ impl Statement for Advertisement {
 pub struct Decline {
     /// Digest of the contract it was offered.
     pub contract: Digest,
-    /// Why, in words for the operator; at most 256 bytes are kept.
+    /// Why, in words; the aggregator neither keeps nor shows them.
     pub reason: String,
 }
 

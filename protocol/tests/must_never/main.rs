@@ -1,4 +1,4 @@
-//! What an honest node must never do (PROTOCOL section 6): in each test somebody tries to make it.
+//! What an honest node must never do (docs/threat-model.md): in each test somebody tries to make it.
 
 mod certificate;
 mod evil_members;
