@@ -44,9 +44,9 @@
 //! not a value that is merely false.
 //!
 //! Inputs are never printed: neither [`Input`] nor [`ValidInput`] has `Debug`, and errors name the
-//! place of a value, not the value. They are not wiped on drop: copies in the owner's files, the page
-//! cache and the local API's buffers are out of reach, so wiping this one would only look like
-//! a promise. The secrets that protect them on the wire are wiped, by their own types.
+//! place of a value, not the value. They are not wiped on drop: copies in the owner's files and the
+//! page cache are out of reach, so wiping this one would only look like a promise. The secrets that
+//! protect them on the wire are wiped, by their own types.
 
 mod decode;
 mod input;
