@@ -182,10 +182,7 @@ impl Aggregator {
                 if !mine || state.session().is_none_or(|session| session.position(&from).is_some()) {
                     return Ok(());
                 }
-                let reason = AbortReason::Inconsistent {
-                    phase: Phase::AdvertiseKeys,
-                    detail: "the roster is complete".into(),
-                };
+                let reason = AbortReason::LeftOut { phase: Phase::AdvertiseKeys };
                 self.tell(from, reason, Phase::AdvertiseKeys, out);
                 Ok(())
             }
@@ -273,9 +270,14 @@ impl Aggregator {
     }
 
     fn close(&mut self, reason: AbortReason, phase: Phase, out: &mut Outputs) {
+        // what went wrong on this machine is for its own log: it may name paths
+        let told = match &reason {
+            AbortReason::Local { phase, .. } => AbortReason::AggregatorFailed { phase: *phase },
+            other => other.clone(),
+        };
         let everybody: Vec<MemberId> = seat::others(&self.seat).chain([self.seat.me]).collect();
         for member in everybody {
-            self.tell(member, reason.clone(), phase, out);
+            self.tell(member, told.clone(), phase, out);
         }
         self.state = State::Closed;
         seat::abort(out, reason);

@@ -100,7 +100,9 @@ pub enum ContractError {
     #[error("it is for another manifest or epoch")]
     Manifest,
     /// Nobody holds this slot.
-    #[error("slot {0} does not exist")]
+    #[error(
+        "slot {0} does not exist: every member had its turns and none got as far as a roster; check who is connected"
+    )]
     Slot(u32),
     /// Signed by somebody whose turn it is not.
     #[error("{found} proposed it, but slot {slot} belongs to {expected}")]

@@ -40,6 +40,18 @@ pub enum AbortReason {
         /// What went wrong.
         detail: String,
     },
+    /// The attempt goes on without this member.
+    #[error("left out in {phase}: it had ended before this node's answer came")]
+    LeftOut {
+        /// The phase that was over.
+        phase: Phase,
+    },
+    /// The aggregator could not do its part.
+    #[error("the aggregator failed in {phase}; its own log says why")]
+    AggregatorFailed {
+        /// The phase.
+        phase: Phase,
+    },
 }
 
 /// Most bytes of a detail that somebody else wrote.
@@ -67,6 +79,8 @@ impl AbortReason {
             Self::AggregatorLost { .. } => "aggregator-lost",
             Self::Inconsistent { .. } => "inconsistent",
             Self::Local { .. } => "local-failure",
+            Self::LeftOut { .. } => "left-out",
+            Self::AggregatorFailed { .. } => "aggregator-failed",
         }
     }
 }

@@ -84,7 +84,7 @@ fn out_of_turn() {
         let error = answer(change).err();
         assert!(matches!(error, Some(ContractError::Turn { .. })), "{error:?}");
     }
-    assert_eq!(answer(|contract| contract.slot = 5).err(), Some(ContractError::Slot(5)));
+    assert_eq!(answer(|contract| contract.slot = 15).err(), Some(ContractError::Slot(15)));
     assert_eq!(answer(|contract| contract.slot = u32::MAX).err(), Some(ContractError::Slot(u32::MAX)));
 }
 

@@ -54,7 +54,7 @@ fn a_table_without_colours_goes_into_a_pipe() {
 fn too_many_losses_fail_and_unusable_arguments_are_refused() {
     let cases = [
         ("--members 10 --drop 0.4", 1, "error: --drop: 6 of 10 members would be left, 7 are needed: lose"),
-        ("--members 1001 --degree complete --vector-len 1", 2, "error: --members: 1001 members"),
+        ("--members 1001 --degree complete --vector-len 1", 2, "error: --members 1001: at most 1000"),
         ("--members 2", 2, "error: --members 2"),
         ("--vector-len 0", 2, "error: "),
         ("--vector-len 134217729 --members 3", 2, "error: "),

@@ -250,7 +250,7 @@ impl Driver {
             return;
         }
         let Some(offer) = Offer::of(&contract) else { return };
-        if !(current..current + limits::ROUNDS_AHEAD).contains(&round) {
+        if !(current..current.saturating_add(limits::ROUNDS_AHEAD)).contains(&round) {
             if direct && round < current {
                 self.decline(&offer, "this round is over");
             }

@@ -80,7 +80,7 @@ async fn what_does_not_belong_together_never_meets() {
                 "{what}"
             );
         }
-        let refused = log.lines_with(&["contract refused", "its task is not the one"]);
+        let refused = log.lines_with(&["contract declined", "its task is not the one"]);
         assert!(refused > number, "{what}: {refused} refusals");
     }
     stop(nodes).await;

@@ -140,7 +140,7 @@ fn unusable_arguments_are_one_line_that_says_what_to_do() {
         ("--keep /", "--keep /: something is in it already; name a new or empty directory"),
         ("simulate --members 2", "--members 2: at least 3 are needed"),
         ("simulate --members 301", "--members 301: more than 300 need sparse graphs"),
-        ("simulate --members 10001 --degree complete", "--members 10001: at most 10000 can be simulated"),
+        ("simulate --members 1001 --degree complete", "--members 1001: at most 1000 can be simulated"),
         ("simulate --degree 20", "--degree 20: sparse graphs come in a later version: use complete or auto"),
         ("simulate --degree ring", "--degree 'ring' is neither auto nor complete nor a number of neighbours"),
         (
@@ -194,10 +194,10 @@ fn simulations_have_defaults() {
     let Simulate { members, vector_len, degree, drop, corrupt, json, threads } = simulation;
     assert_eq!((members, vector_len, degree, drop, corrupt, json), defaults);
     assert!(threads >= 1);
-    let line = "simulate --members 5000 --vector-len 7 --degree complete --drop 0.3 --threads 3 --json";
+    let line = "simulate --members 500 --vector-len 7 --degree complete --drop 0.3 --threads 3 --json";
     let Ok(Command::Simulate(simulation)) = parse_line(line) else { panic!("no simulation") };
     let Simulate { members, vector_len, degree, drop, json, threads, .. } = simulation;
-    assert_eq!((members, vector_len, degree, drop), (5000, 7, Degree::Complete, 0.3));
+    assert_eq!((members, vector_len, degree, drop), (500, 7, Degree::Complete, 0.3));
     assert_eq!((threads, json), (3, true));
 }
 

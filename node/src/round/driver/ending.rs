@@ -84,7 +84,7 @@ impl Driver {
         tracing::error!(round = self.state.gathering.round, reason, "round given up");
         let round = self.state.gathering.round;
         let attempts = std::mem::take(&mut self.state.attempts);
-        self.begin_round(round + 1);
+        self.begin_round(round.saturating_add(1));
         if let Some(pending) = self.state.pending.take() {
             let _ = pending.reply.send(Err(reason.into()));
         }
@@ -112,7 +112,7 @@ impl Driver {
         if let Err(error) = self.ledger.record(&record) {
             tracing::error!(round, %error, "the round's record is not on disk");
         }
-        self.begin_round(round + 1);
+        self.begin_round(round.saturating_add(1));
         if let Some(pending) = self.state.pending.take() {
             let _ = pending.reply.send(result);
         }
@@ -133,6 +133,8 @@ fn nothing_was_sent(reason: &AbortReason) -> bool {
         AbortReason::TooFewMembers { phase, .. }
         | AbortReason::AggregatorLost { phase }
         | AbortReason::Inconsistent { phase, .. }
-        | AbortReason::Local { phase, .. } => *phase == Phase::AdvertiseKeys,
+        | AbortReason::Local { phase, .. }
+        | AbortReason::LeftOut { phase }
+        | AbortReason::AggregatorFailed { phase } => *phase == Phase::AdvertiseKeys,
     }
 }
