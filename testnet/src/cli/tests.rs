@@ -158,7 +158,7 @@ fn unusable_arguments_are_one_line_that_says_what_to_do() {
         assert!(!error.contains(char::is_control), "{line}: {error}");
     }
     let error = refusal("--kill 1@masking");
-    assert!(error.contains(&format!("there is no phase 'masking'; the phases are {phases}")), "{error}");
+    assert!(error.contains(&format!("unknown phase `masking`; the phases are {phases}")), "{error}");
 }
 
 #[test]
