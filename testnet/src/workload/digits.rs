@@ -2,7 +2,7 @@
 //!
 //! - [`Digits`] are the images; [`Split`] deals them: a test part, and a shard for each node, uneven and of
 //!   few digits, as real owners have them.
-//! - [`Model`] is softmax regression; [`train_local`] is what a node does in a round, and its [`Update`] is
+//! - [`Model`] is softmax regression; [`train_local`] is what a node does in a round, and its update is
 //!   what it submits, with the number of its images as weight.
 //! - [`federated_plain`], [`train_central`] and [`train_alone`] are what the shared model is held against.
 //!
