@@ -25,9 +25,6 @@ use crate::{
 /// A vector that moves more slowly than this is dropped at the deadline of its phase.
 const SLOWEST_BYTES_PER_SECOND: u64 = 256 * 1024;
 
-/// How often each member's turn may come in one round before the round is given up.
-pub const TURNS_PER_MEMBER: usize = 3;
-
 const MAX_LABEL_BYTES: usize = 256;
 
 /// What the inputs of one round have in common: members whose tasks differ never share a mask.
@@ -150,9 +147,7 @@ impl Terms {
         slot: u32,
         task: Task,
     ) -> Result<Self, ContractError> {
-        let order = election::order(&manifest, round);
-        let mut turns = order.iter().cycle().take(order.len() * TURNS_PER_MEMBER);
-        let aggregator = *turns.nth(slot as usize).ok_or(ContractError::Slot(slot))?;
+        let aggregator = election::holder(&manifest, round, slot).ok_or(ContractError::Slot(slot))?;
         if let Some(length) = task.label.as_ref().map(String::len).filter(|&length| length > MAX_LABEL_BYTES)
         {
             return Err(ContractError::Label(length));

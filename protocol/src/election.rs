@@ -12,6 +12,9 @@ use chacha20::{
 
 use crate::{hash::digest, ids::MemberId, manifest::Manifest};
 
+/// How often each member's turn may come in one round before the round is given up.
+const TURNS_PER_MEMBER: usize = 3;
+
 /// The aggregators of a round in the order in which they stand in for each other: slot 0 first.
 #[must_use]
 pub fn order(manifest: &Manifest, round: u64) -> Vec<MemberId> {
@@ -22,6 +25,17 @@ pub fn order(manifest: &Manifest, round: u64) -> Vec<MemberId> {
     shuffle(&mut eligible, manifest.epoch(), cycle);
     eligible.rotate_left(turn as usize);
     eligible
+}
+
+/// Whose turn a slot of a round is; `None` beyond the slots in which every eligible member had its turns.
+#[must_use]
+pub fn holder(manifest: &Manifest, round: u64, slot: u32) -> Option<MemberId> {
+    let order = order(manifest, round);
+    let slot = slot as usize;
+    if slot >= order.len() * TURNS_PER_MEMBER {
+        return None;
+    }
+    order.get(slot.checked_rem(order.len())?).copied()
 }
 
 /// Fisher–Yates over the ids in ascending order.

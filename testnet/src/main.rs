@@ -8,6 +8,7 @@ mod control;
 mod fleet;
 mod found;
 mod launch;
+mod memory;
 mod node_process;
 mod report;
 mod rounds;

@@ -32,6 +32,7 @@ use tokio::sync::mpsc;
 
 use crate::{
     control::{Assignment, Hold, Order, Reduce, Share, Try, Usage, Word},
+    memory::peak_rss,
     workload::{
         digits::{Digits, Model, Split, train_local},
         vectors,
@@ -303,14 +304,6 @@ fn usage(network: Option<&consort_node::network::Network>) -> Usage {
         bytes_sent: network.map_or(0, consort_node::network::Network::bytes_sent),
         peak_rss: peak_rss().unwrap_or(0),
     }
-}
-
-/// `VmHWM` of this process, in bytes; Linux only.
-pub(crate) fn peak_rss() -> Option<u64> {
-    let status = std::fs::read_to_string("/proc/self/status").ok()?;
-    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
-    let kilobytes: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
-    Some(kilobytes * 1024)
 }
 
 /// Standard output belongs to the launcher; if it is gone, so will this process be.

@@ -32,7 +32,8 @@ use crate::{
     workload::vectors::{Plain, Reduction, random},
 };
 
-use host::{MeasuringHost, peak_rss};
+use crate::memory::peak_rss;
+use host::MeasuringHost;
 pub(crate) use report::SimulateReport;
 
 /// Two runs of one command line are the same run.

@@ -15,7 +15,7 @@ use std::{
 use consort_protocol::{
     aggregator::Aggregator,
     codec,
-    contract::{Contract, ContractError, TURNS_PER_MEMBER, Task, Terms},
+    contract::{Contract, ContractError, Task, Terms},
     election,
     encoding::{self, ValidInput},
     ids::MemberId,
@@ -240,10 +240,7 @@ impl Driver {
     async fn contract(&mut self, from: MemberId, contract: Signed<Contract>, direct: bool) {
         let (round, slot) = (contract.body.round, contract.body.slot);
         let current = self.state.gathering.round;
-        let order = election::order(&self.manifest, round);
-        let exists = (slot as usize) < order.len() * TURNS_PER_MEMBER;
-        let turn = (slot as usize).checked_rem(order.len()).and_then(|place| order.get(place));
-        if contract.signer != from || turn != Some(&from) || !exists {
+        if contract.signer != from || election::holder(&self.manifest, round, slot) != Some(from) {
             if self.worth_a_warning() {
                 tracing::warn!(%from, round, slot, "contract dropped: it is not its author's turn");
             }
