@@ -2,18 +2,10 @@
 
 use std::{collections::BTreeMap, future::Future, pin::Pin};
 
+pub use consort_protocol::io::Role;
 use consort_protocol::{fault::PeerFault, ids::MemberId, phase::Phase};
 
 use crate::ledger::AttemptRecord;
-
-/// Which part a node plays in an attempt.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Role {
-    /// It gives an input.
-    Member,
-    /// It collects and sums.
-    Aggregator,
-}
 
 /// Something happened.
 #[derive(Clone, Debug)]

@@ -183,6 +183,22 @@ impl Ledger {
         bytes.map(|bytes| Ok(codec::decode(bytes.value())?)).transpose()
     }
 
+    /// Results of the last so many recorded rounds, oldest first.
+    ///
+    /// # Errors
+    /// [`LedgerError`] where the file is damaged.
+    pub fn recent(&self, count: usize) -> Result<Vec<Published>, LedgerError> {
+        let read = self.database.begin_read().map_err(failed)?;
+        let rounds = read.open_table(ROUNDS).map_err(failed)?;
+        let mut recent = Vec::new();
+        for entry in rounds.iter().map_err(failed)?.rev().take(count) {
+            let (_, bytes) = entry.map_err(failed)?;
+            recent.extend(codec::decode::<RoundRecord>(bytes.value())?.published);
+        }
+        recent.reverse();
+        Ok(recent)
+    }
+
     /// The first round that this node may still take part in: later than any that it joined or recorded.
     /// The secrets of a round that it had joined are gone with the process that made them.
     ///

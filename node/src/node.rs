@@ -22,7 +22,7 @@ use crate::{
     network::{self, Network, NetworkConfig, NetworkError},
     round::{
         RoundResult,
-        driver::{Command, Driver, DriverState, Pending},
+        driver::{Command, Driver, DriverState, Pending, RECENT},
         results::Results,
     },
 };
@@ -137,7 +137,9 @@ impl Node {
             members: addresses(&manifest)?,
             consortium: *manifest.digest(),
         };
-        let state = DriverState::new(&manifest, identity.id(), ledger.next_round()?, ledger.seen_keys()?);
+        let recent = ledger.recent(RECENT)?;
+        let state =
+            DriverState::new(&manifest, identity.id(), ledger.next_round()?, ledger.seen_keys()?, recent);
         let (network, events) = network::start(config)?;
         let (commands, receiver) = mpsc::channel(limits::MAX_COMMANDS);
         let stop = CancellationToken::new();
@@ -182,7 +184,17 @@ impl Node {
         result.await.map_err(|_| SubmitError::Stopped)?.map_err(SubmitError::Failed)
     }
 
-    /// Leaves the running attempt and stops.
+    /// Takes back an input that waits. Gives whether there is none any more: one whose masked vector has begun
+    /// to leave stays in its round.
+    pub async fn withdraw(&self) -> bool {
+        let (reply, withdrawn) = oneshot::channel();
+        if self.commands.send(Command::Withdraw(reply)).await.is_err() {
+            return true;
+        }
+        withdrawn.await.unwrap_or(true)
+    }
+
+    /// Leaves the running round and stops.
     pub async fn shutdown(self) {
         self.stop.cancel();
         self.network.shutdown().await;

@@ -1,7 +1,7 @@
 //! Rounds on a running node.
 //!
 //! ```text
-//!  submit ─► schedule ── enough inputs wait, whose turn is it? ──► driver ── Member, Aggregator
+//!  submit ─► schedule ── enough inputs wait ──► driver ── consort_protocol::round::Round
 //!                                                                    │ effects
 //!             upload (member) ──► intake (aggregator) ──► results ──► fetch (member)
 //! ```
@@ -10,13 +10,14 @@
 //! thread of its own, and everything that touches all elements of a vector runs on the rayon pool, so the
 //! async runtime only ever moves bytes.
 
-mod attempt;
 mod bulk;
 pub(crate) mod driver;
 mod fetch;
 mod intake;
 mod offers;
+mod pass_on;
 pub(crate) mod results;
+mod running;
 mod schedule;
 mod serve;
 mod status;

@@ -3,6 +3,8 @@
 //! The aggregator collects, orders and passes on. It is a member too, and plays that part through a
 //! [`crate::member::Member`] of its own, which trusts it no more than the others do.
 //!
+//! A slot that is not the first begins with time-outs of the one before ([`Aggregator::succeed`]).
+//!
 //! A phase ends as soon as everybody who can still answer has, or at its deadline; then it goes on with
 //! those who did, or ends the attempt where they are too few. Votes and revealed shares are enough as soon as
 //! there is a threshold of them.
@@ -12,10 +14,16 @@ mod consistency_check;
 mod masked_input;
 mod publish;
 mod share_keys;
+mod standbys;
+mod succession;
 mod unmasking;
+mod verifiers;
 
 use core::mem;
-use std::{collections::BTreeSet, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use rand_core::CryptoRng;
 
@@ -24,7 +32,7 @@ use crate::{
     fault::FaultKind,
     ids::MemberId,
     io::{Input, Now, Output, Work},
-    messages::{Abort, Message},
+    messages::{Abort, Message, share_keys::DealtCommitments},
     phase::Phase,
     report::AbortReason,
     roster::{SeenKeys, Session},
@@ -37,17 +45,21 @@ use consistency_check::ConsistencyCheck;
 use masked_input::MaskedInput;
 use publish::Publish;
 use share_keys::ShareKeys;
+use succession::Succession;
 use unmasking::{Summing, Unmasking};
 
-/// The aggregator of one attempt.
+/// The aggregator of one slot.
 pub struct Aggregator {
     seat: Seat,
     state: State,
     deadline: Now,
+    /// When to say again that it is there.
+    heartbeat: Now,
 }
 
 enum State {
     AdvertiseKeys(AdvertiseKeys),
+    Succession(Succession),
     ShareKeys(ShareKeys),
     MaskedInput(MaskedInput),
     ConsistencyCheck(ConsistencyCheck),
@@ -61,6 +73,7 @@ impl State {
     /// The session, once the roster is out.
     fn session(&self) -> Option<&Session> {
         match self {
+            Self::Succession(phase) => Some(&phase.session),
             Self::ShareKeys(phase) => Some(&phase.session),
             Self::MaskedInput(phase) => Some(&phase.session),
             Self::ConsistencyCheck(phase) => Some(&phase.session),
@@ -68,6 +81,19 @@ impl State {
             Self::Summing(phase) => Some(&phase.session),
             Self::Publish(phase) => Some(&phase.session),
             Self::AdvertiseKeys(_) | Self::Closed => None,
+        }
+    }
+
+    /// What has been said to all on the roster.
+    fn announced(&self) -> &[Message] {
+        match self {
+            Self::ShareKeys(phase) => &phase.announced,
+            Self::MaskedInput(phase) => &phase.announced,
+            Self::ConsistencyCheck(phase) => &phase.announced,
+            Self::Unmasking(phase) => &phase.announced,
+            Self::Summing(phase) => &phase.announced,
+            Self::Publish(phase) => &phase.announced,
+            Self::AdvertiseKeys(_) | Self::Succession(_) | Self::Closed => &[],
         }
     }
 }
@@ -78,7 +104,7 @@ enum Progress<P, N> {
     Waiting(P),
     /// The next phase has begun.
     Next(N),
-    /// The attempt cannot go on.
+    /// The slot leads nowhere.
     Impossible(AbortReason),
 }
 
@@ -104,20 +130,37 @@ impl Aggregator {
             }
         };
         let deadline = now + seat.terms.deadline(Phase::AdvertiseKeys);
-        (Self { seat, state, deadline }, out)
+        (Self { seat, state, deadline, heartbeat: now + Terms::HEARTBEAT }, out)
     }
 
-    /// When [`Input::Tick`] is due at the latest; `None` once the attempt is over.
+    /// Waits for time-outs that open this node's slot of a session. `commitments` are those that its member
+    /// knows.
+    pub(crate) fn succeed(
+        identity: Arc<Identity>,
+        session: Arc<Session>,
+        slot: u32,
+        commitments: BTreeMap<MemberId, DealtCommitments>,
+        absent: BTreeSet<MemberId>,
+        now: Now,
+    ) -> Self {
+        let mut seat = Seat::new(identity, session.terms().clone(), Arc::default(), absent);
+        seat.slot = slot;
+        let state = State::Succession(Succession::begin(session, commitments));
+        Self { seat, state, deadline: Now::MAX, heartbeat: now + Terms::HEARTBEAT }
+    }
+
+    /// When [`Input::Tick`] is due at the latest; `None` once the slot is over.
     #[must_use]
     pub fn deadline(&self) -> Option<Now> {
         match self.state {
+            State::Closed | State::Succession(_) => None,
             // the sum takes as long as it takes: it waits for nobody
-            State::Closed | State::Summing(_) => None,
-            _ => Some(self.deadline),
+            State::Summing(_) => Some(self.heartbeat),
+            _ => Some(self.deadline.min(self.heartbeat)),
         }
     }
 
-    /// The phase in which the attempt is; `None` once it is over.
+    /// The phase in which the slot is; `None` before it has begun and once it is over.
     #[must_use]
     pub fn phase(&self) -> Option<Phase> {
         match &self.state {
@@ -127,34 +170,66 @@ impl Aggregator {
             State::ConsistencyCheck(_) => Some(Phase::ConsistencyCheck),
             State::Unmasking(_) | State::Summing(_) => Some(Phase::Unmasking),
             State::Publish(_) => Some(Phase::Publish),
-            State::Closed => None,
+            State::Succession(_) | State::Closed => None,
         }
+    }
+
+    /// Its slot.
+    #[must_use]
+    pub fn slot(&self) -> u32 {
+        self.seat.slot
+    }
+
+    /// Whether nothing can come of it any more.
+    #[must_use]
+    pub fn is_over(&self) -> bool {
+        matches!(self.state, State::Closed)
     }
 
     /// Takes one input and says what is to be done, in order.
     pub fn handle(&mut self, input: Input, now: Now, rng: &mut impl CryptoRng) -> Vec<Output> {
         let mut out = Outputs::new();
-        let Some(phase) = self.phase() else { return out };
+        if self.is_over() {
+            return out;
+        }
+        let phase = self.phase().unwrap_or(Phase::ConsistencyCheck);
         match input {
             Input::Message(from, message) => {
                 if let Err(kind) = self.message(from, *message, &mut out) {
                     out.push(Seat::fault(from, phase, kind));
                 }
             }
-            Input::Lost(peer) => {
+            Input::Lost(peer) | Input::Left(peer) => {
                 self.seat.absent.insert(peer);
             }
             Input::Connected(peer) => {
                 self.seat.absent.remove(&peer);
-                if let State::AdvertiseKeys(advertising) = &self.state {
-                    advertising.invite(peer, &mut out);
+                match &self.state {
+                    State::AdvertiseKeys(advertising) => advertising.invite(peer, &mut out),
+                    state if state.session().is_some_and(|session| session.position(&peer).is_some()) => {
+                        for message in state.announced() {
+                            send(&mut out, peer, message.clone());
+                        }
+                    }
+                    _ => {}
                 }
             }
-            Input::Tick => {}
+            Input::Tick => self.beat(now, &mut out),
             Input::Done(work) => self.done(work, phase, &mut out),
         }
         self.advance(now, rng, &mut out);
         out
+    }
+
+    fn beat(&mut self, now: Now, out: &mut Outputs) {
+        if now < self.heartbeat || matches!(self.state, State::Succession(_)) {
+            return;
+        }
+        self.heartbeat = now + Terms::HEARTBEAT;
+        let everybody: Vec<MemberId> = seat::others(&self.seat).chain([self.seat.me]).collect();
+        for member in everybody {
+            send(out, member, Message::Alive(*self.seat.terms.digest()));
+        }
     }
 
     fn message(&mut self, from: MemberId, message: Message, out: &mut Outputs) -> Result<(), FaultKind> {
@@ -165,17 +240,26 @@ impl Aggregator {
             (State::AdvertiseKeys(phase), Message::Decline(decline)) => {
                 phase.decline(&self.seat, from, &decline)
             }
+            (State::Succession(phase), Message::Timeout(shown)) => phase.timeout(&self.seat, from, *shown),
             (State::ShareKeys(phase), Message::Receipt(receipt, commitments)) => {
                 phase.receipt(from, *receipt, &commitments)
             }
-            (State::MaskedInput(phase), Message::MaskedInput(statement)) => phase.statement(from, *statement),
-            (State::ConsistencyCheck(phase), Message::Vote(vote)) => phase.vote(from, &vote),
+            (State::MaskedInput(phase), Message::MaskedInput(statement)) => {
+                phase.statement(from, *statement, out)
+            }
+            (State::MaskedInput(phase), Message::StandbyReceipt(receipt)) => {
+                phase.receipt(&self.seat, from, *receipt)
+            }
+            (State::ConsistencyCheck(phase), Message::Vote(vote)) => phase.vote(&self.seat, from, &vote),
             (State::Unmasking(phase), Message::Reveal(reveal)) => phase.reveal(from, *reveal),
             (State::Publish(phase), Message::Acknowledge(acknowledgement)) => {
                 phase.acknowledge(from, &acknowledgement)
             }
+            (_, Message::Commitments(known)) => {
+                self.commitments(&known.dealers);
+                Ok(())
+            }
             // what comes after its phase has ended is late, not wrong
-            (State::AdvertiseKeys(_), _) => Err(FaultKind::Unexpected),
             (state, Message::Advertise(advertisement)) => {
                 // who repeats itself, or answers an earlier contract, is not left out of this attempt
                 let mine = advertisement.body.contract == *self.seat.terms.digest();
@@ -186,23 +270,26 @@ impl Aggregator {
                 self.tell(from, reason, Phase::AdvertiseKeys, out);
                 Ok(())
             }
-            (
-                _,
-                Message::Decline(_)
-                | Message::Receipt(..)
-                | Message::MaskedInput(_)
-                | Message::Vote(_)
-                | Message::Reveal(_)
-                | Message::Acknowledge(_),
-            ) => Ok(()),
+            (_, message) if message.is_for_aggregator() => Ok(()),
             _ => Err(FaultKind::Unexpected),
+        }
+    }
+
+    fn commitments(&mut self, dealers: &[(MemberId, DealtCommitments)]) {
+        for (dealer, commitments) in dealers {
+            match &mut self.state {
+                State::MaskedInput(phase) => phase.commitments(*dealer, commitments),
+                State::ConsistencyCheck(phase) => phase.commitments(*dealer, commitments),
+                State::Unmasking(phase) => phase.commitments(*dealer, commitments),
+                _ => {}
+            }
         }
     }
 
     fn done(&mut self, work: Work, phase: Phase, out: &mut Outputs) {
         match (&mut self.state, work) {
             (State::MaskedInput(receiving), Work::Received(from, root)) => {
-                if let Err(kind) = receiving.received(from, root) {
+                if let Err(kind) = receiving.received(from, root, out) {
                     out.push(Seat::fault(from, phase, kind));
                 }
             }
@@ -224,30 +311,25 @@ impl Aggregator {
     /// Moves on as far as what is known allows.
     fn advance(&mut self, now: Now, rng: &mut impl CryptoRng, out: &mut Outputs) {
         loop {
-            let Some(phase) = self.phase() else { return };
+            let phase = self.phase();
             let late = now >= self.deadline;
             let seat = &self.seat;
             let state = mem::replace(&mut self.state, State::Closed);
             let progress = match state {
-                State::AdvertiseKeys(p) => {
-                    wrap(p.advance(seat, late, out), State::AdvertiseKeys, State::ShareKeys)
-                }
-                State::ShareKeys(p) => wrap(p.advance(seat, late, out), State::ShareKeys, State::MaskedInput),
+                State::AdvertiseKeys(p) => waiting(p.advance(seat, late, out), State::AdvertiseKeys),
+                State::Succession(p) => waiting(p.advance(seat, out), State::Succession),
+                State::ShareKeys(p) => waiting(p.advance(seat, late, out), State::ShareKeys),
                 State::MaskedInput(p) => {
-                    wrap(p.advance(seat, late, out), State::MaskedInput, State::ConsistencyCheck)
+                    waiting(p.advance(seat, now, &mut self.deadline, out), State::MaskedInput)
                 }
-                State::ConsistencyCheck(p) => {
-                    wrap(p.advance(seat, late, out), State::ConsistencyCheck, State::Unmasking)
-                }
-                State::Unmasking(p) => {
-                    wrap(p.advance(seat, late, rng, out), State::Unmasking, State::Summing)
-                }
+                State::ConsistencyCheck(p) => waiting(p.advance(seat, late, out), State::ConsistencyCheck),
+                State::Unmasking(p) => waiting(p.advance(seat, late, rng, out), State::Unmasking),
                 State::Publish(p) => {
                     if self.deadline == Now::MAX {
                         self.deadline = now + seat.terms.deadline(Phase::Publish);
                     }
                     match p.finish(seat, now >= self.deadline, out) {
-                        Some(waiting) => Progress::Waiting(State::Publish(waiting)),
+                        Some(unfinished) => Progress::Waiting(State::Publish(unfinished)),
                         None => return,
                     }
                 }
@@ -264,7 +346,9 @@ impl Aggregator {
                         self.deadline = now + self.seat.terms.deadline(next);
                     }
                 }
-                Progress::Impossible(reason) => return self.close(reason, phase, out),
+                Progress::Impossible(reason) => {
+                    return self.close(reason, phase.unwrap_or(Phase::ConsistencyCheck), out);
+                }
             }
         }
     }
@@ -284,20 +368,17 @@ impl Aggregator {
     }
 
     fn tell(&self, member: MemberId, reason: AbortReason, phase: Phase, out: &mut Outputs) {
-        if let Ok(abort) = self.seat.sign(Abort { contract: *self.seat.terms.digest(), phase, reason }) {
+        let (contract, slot) = (*self.seat.terms.digest(), self.seat.slot);
+        if let Ok(abort) = self.seat.sign(Abort { contract, slot, phase, reason }) {
             send(out, member, Message::Abort(Box::new(abort)));
         }
     }
 }
 
-fn wrap<P, N>(
-    progress: Progress<P, N>,
-    waiting: impl FnOnce(P) -> State,
-    next: impl FnOnce(N) -> State,
-) -> Progress<State, State> {
+fn waiting<P>(progress: Progress<P, State>, wrap: impl FnOnce(P) -> State) -> Progress<State, State> {
     match progress {
-        Progress::Waiting(phase) => Progress::Waiting(waiting(phase)),
-        Progress::Next(phase) => Progress::Next(next(phase)),
+        Progress::Waiting(phase) => Progress::Waiting(wrap(phase)),
+        Progress::Next(state) => Progress::Next(state),
         Progress::Impossible(reason) => Progress::Impossible(reason),
     }
 }
@@ -309,9 +390,4 @@ fn all_answered<'a>(
     done: impl Fn(&MemberId) -> bool,
 ) -> bool {
     expected.all(|member| done(member) || seat.absent.contains(member))
-}
-
-fn too_few(phase: Phase, found: usize, needed: usize) -> AbortReason {
-    let [found, needed] = [found, needed].map(|count| u32::try_from(count).unwrap_or(u32::MAX));
-    AbortReason::TooFewMembers { phase, found, needed }
 }

@@ -6,32 +6,85 @@ use crate::{
     hash::Digest,
     ids::MemberId,
     messages::{
-        consistency_check::{Certificate, Proposal, SurvivorSet, Vote},
+        consistency_check::{Certificate, Proposal, Proposed, SurvivorSet, Value, Vote},
+        failover::{Abandonment, StandbyReceipt},
         masked_input::MaskedInput,
+        share_keys::MaskSet,
     },
     roster::{Session, ascending},
-    signing::{self, Signed},
+    signing::{self, Signature, Signed},
 };
 
 /// The mask set (U2) as a member or an aggregator accepted it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AcceptedMaskSet {
-    /// What masked inputs name.
-    pub digest: Digest,
-    /// Dealers with the digests of their commitments, in ascending order.
-    pub dealers: Vec<(MemberId, Digest)>,
+    statement: Signed<MaskSet>,
+    digest: Digest,
 }
 
 impl AcceptedMaskSet {
+    /// Checks what everybody can see of a mask set:
+    ///
+    /// 1. it is signed by the aggregator of the contract's slot, for this session;
+    /// 2. it lies within the roster, each dealer once, in ascending order;
+    /// 3. it is large enough for the threshold and the minimum of survivors.
+    ///
+    /// # Errors
+    /// [`FaultKind`] says which check failed.
+    pub fn check(session: &Session, statement: &Signed<MaskSet>) -> Result<Self, FaultKind> {
+        let expected = session.terms().aggregator();
+        if statement.signer != expected {
+            return Err(FaultKind::Author { signer: statement.signer, expected });
+        }
+        let MaskSet { session: named, dealers } = &statement.body;
+        if *named != session.id() {
+            return Err(FaultKind::Session);
+        }
+        if !ascending(dealers.iter().map(|(dealer, _)| *dealer)) {
+            return Err(FaultKind::Order);
+        }
+        if let Some((stranger, _)) = dealers.iter().find(|(dealer, _)| session.position(dealer).is_none()) {
+            return Err(FaultKind::Stranger(*stranger));
+        }
+        check_size(session, dealers.len())?;
+        statement.verify().map_err(|_| FaultKind::Signature)?;
+        Ok(Self { statement: statement.clone(), digest: statement.digest() })
+    }
+
+    /// What masked inputs name.
+    #[must_use]
+    pub fn digest(&self) -> &Digest {
+        &self.digest
+    }
+
+    /// What the aggregator signed.
+    #[must_use]
+    pub fn statement(&self) -> &Signed<MaskSet> {
+        &self.statement
+    }
+
+    /// Dealers with the digests of their commitments, in ascending order.
+    #[must_use]
+    pub fn dealers(&self) -> &[(MemberId, Digest)] {
+        &self.statement.body.dealers
+    }
+
+    /// Digest of a dealer's commitments; `None` for one whose masks do not enter.
+    #[must_use]
+    pub fn commitments_of(&self, id: &MemberId) -> Option<&Digest> {
+        let at = self.dealers().binary_search_by_key(id, |(dealer, _)| *dealer).ok()?;
+        self.dealers().get(at).map(|(_, digest)| digest)
+    }
+
     /// Whether a member's masks enter.
     #[must_use]
     pub fn contains(&self, id: &MemberId) -> bool {
-        self.dealers.binary_search_by_key(id, |(dealer, _)| *dealer).is_ok()
+        self.commitments_of(id).is_some()
     }
 
     /// The dealers' ids in ascending order.
     pub fn ids(&self) -> impl Iterator<Item = MemberId> + '_ {
-        self.dealers.iter().map(|(id, _)| *id)
+        self.dealers().iter().map(|(id, _)| *id)
     }
 }
 
@@ -53,37 +106,53 @@ pub fn check_masked_input(
     statement.verify().map_err(|_| FaultKind::Signature)
 }
 
-/// Checks a proposal as every member of the mask set does before it votes:
+/// Checks a proposal as everybody does before a vote is cast, or a vote for it is believed:
 ///
-/// 1. it is signed by the slot's aggregator, for this session and slot;
+/// 1. it is signed by the aggregator of the slot that it names, for this session;
 /// 2. its survivors are members of the mask set, each once, in ascending order;
 /// 3. every survivor signed its root under this mask set;
-/// 4. there are enough of them.
+/// 4. there are enough of them;
+/// 5. enough standbys signed that they hold all their vectors.
 ///
 /// # Errors
 /// [`FaultKind`] says which check failed; the aggregator is to blame.
 pub fn check_proposal(
     session: &Session,
-    mask_set: &AcceptedMaskSet,
+    mask_set: Option<&AcceptedMaskSet>,
     proposal: &Signed<Proposal>,
-) -> Result<SurvivorSet, FaultKind> {
-    let aggregator = session.terms().aggregator();
-    if proposal.signer != aggregator {
-        return Err(FaultKind::Author { signer: proposal.signer, expected: aggregator });
+) -> Result<(), FaultKind> {
+    let Proposal { session: named, slot, value } = &proposal.body;
+    let expected = session.terms().holder(*slot).ok_or(FaultKind::Session)?;
+    if proposal.signer != expected {
+        return Err(FaultKind::Author { signer: proposal.signer, expected });
     }
-    let Proposal { session: named, slot, survivors } = &proposal.body;
-    if *named != session.id() || *slot != session.terms().contract().slot {
+    if *named != session.id() || *slot < session.terms().contract().slot {
         return Err(FaultKind::Session);
     }
-    check_size(session, survivors.len())?;
-    if !ascending(survivors.iter().map(|survivor| survivor.signer)) {
+    let Proposed::Survivors { statements, standbys } = value else {
+        return proposal.verify().map_err(|_| FaultKind::Signature);
+    };
+    let mask_set = mask_set.ok_or(FaultKind::Unexpected)?;
+    check_size(session, statements.len())?;
+    if !ascending(statements.iter().map(|statement| statement.signer)) {
         return Err(FaultKind::Order);
     }
     proposal.verify().map_err(|_| FaultKind::Signature)?;
-    for survivor in survivors {
-        check_masked_input(session, mask_set, survivor)?;
+    for statement in statements {
+        check_masked_input(session, mask_set, statement)?;
     }
-    Ok(SurvivorSet(survivors.iter().map(|survivor| (survivor.signer, survivor.body.root)).collect()))
+    let survivors = SurvivorSet::of(statements);
+    let expected = StandbyReceipt { session: session.id(), slot: *slot, survivors: survivors.digest() };
+    if !ascending(standbys.iter().map(|receipt| receipt.signer)) {
+        return Err(FaultKind::Order);
+    }
+    let found = standbys
+        .iter()
+        .filter(|receipt| receipt.signer != proposal.signer && session.position(&receipt.signer).is_some())
+        .filter(|receipt| receipt.body == expected && receipt.verify().is_ok())
+        .count();
+    let needed = session.standbys(survivors.0.len());
+    if found < needed { Err(FaultKind::Standbys { found, needed }) } else { Ok(()) }
 }
 
 /// Checks a certificate: votes of a threshold of the mask set, in this session and one slot, for one set
@@ -96,26 +165,44 @@ pub fn check_certificate(
     mask_set: &AcceptedMaskSet,
     certificate: &Certificate,
 ) -> Result<(), FaultKind> {
-    if certificate.session != session.id() || certificate.slot != session.terms().contract().slot {
+    let Certificate { session: named, slot, survivors, votes } = certificate;
+    if *named != session.id() || *slot < session.terms().contract().slot {
         return Err(FaultKind::Session);
     }
-    check_size(session, certificate.survivors.0.len())?;
-    if !ascending(certificate.survivors.ids()) || !ascending(certificate.votes.iter().map(|(id, _)| *id)) {
+    check_size(session, survivors.0.len())?;
+    if !ascending(survivors.ids()) {
         return Err(FaultKind::Order);
     }
-    if let Some(stranger) = certificate.survivors.ids().find(|id| !mask_set.contains(id)) {
+    if let Some(stranger) = survivors.ids().find(|id| !mask_set.contains(id)) {
         return Err(FaultKind::Stranger(stranger));
     }
-    if let Some((stranger, _)) = certificate.votes.iter().find(|(id, _)| !mask_set.contains(id)) {
+    if let Some((stranger, _)) = votes.iter().find(|(id, _)| !mask_set.contains(id)) {
         return Err(FaultKind::Stranger(*stranger));
     }
-    let vote = Vote {
-        session: certificate.session,
-        slot: certificate.slot,
-        survivors: certificate.survivors.digest(),
-    };
-    let valid =
-        certificate.votes.iter().filter(|(id, signature)| signing::verify_body(&vote, id, signature)).count();
+    let vote = Vote { session: *named, slot: *slot, value: Value::Survivors(survivors.digest()) };
+    check_votes(session, &vote, votes)
+}
+
+/// Checks an abandonment certificate: votes of a threshold of the roster, in this session and one slot.
+///
+/// # Errors
+/// [`FaultKind`] says which check failed; who passed it on is to blame.
+pub fn check_abandonment(session: &Session, abandonment: &Abandonment) -> Result<(), FaultKind> {
+    let Abandonment { slot, votes, .. } = abandonment;
+    if *slot < session.terms().contract().slot {
+        return Err(FaultKind::Session);
+    }
+    if let Some((stranger, _)) = votes.iter().find(|(id, _)| session.position(id).is_none()) {
+        return Err(FaultKind::Stranger(*stranger));
+    }
+    check_votes(session, &Vote { session: session.id(), slot: *slot, value: Value::Abandon }, votes)
+}
+
+fn check_votes(session: &Session, vote: &Vote, votes: &[(MemberId, Signature)]) -> Result<(), FaultKind> {
+    if !ascending(votes.iter().map(|(id, _)| *id)) {
+        return Err(FaultKind::Order);
+    }
+    let valid = votes.iter().filter(|(id, signature)| signing::verify_body(vote, id, signature)).count();
     let needed = session.threshold().get();
     if valid < needed { Err(FaultKind::Votes { valid, needed }) } else { Ok(()) }
 }

@@ -25,6 +25,9 @@ use crate::{
 /// A vector that moves more slowly than this is dropped at the deadline of its phase.
 const SLOWEST_BYTES_PER_SECOND: u64 = 256 * 1024;
 
+/// Several missed heartbeats: a busy machine may miss some.
+const MAX_SILENCE: Duration = Duration::from_secs(5);
+
 const MAX_LABEL_BYTES: usize = 256;
 
 /// What the inputs of one round have in common: members whose tasks differ never share a mask.
@@ -132,6 +135,7 @@ pub struct Terms {
     contract: Contract,
     digest: Digest,
     layout: Layout,
+    order: Vec<MemberId>,
     aggregator: MemberId,
 }
 
@@ -147,7 +151,8 @@ impl Terms {
         slot: u32,
         task: Task,
     ) -> Result<Self, ContractError> {
-        let aggregator = election::holder(&manifest, round, slot).ok_or(ContractError::Slot(slot))?;
+        let order = election::order(&manifest, round);
+        let aggregator = election::holder_in(&order, slot).ok_or(ContractError::Slot(slot))?;
         if let Some(length) = task.label.as_ref().map(String::len).filter(|&length| length > MAX_LABEL_BYTES)
         {
             return Err(ContractError::Label(length));
@@ -155,7 +160,7 @@ impl Terms {
         let layout = task.spec.layout(manifest.members().len(), manifest.policy().max_vector)?;
         let contract = Contract { manifest: *manifest.digest(), round, attempt, slot, task };
         let digest = signing::body_digest(&contract).map_err(|_| ContractError::Task)?;
-        Ok(Self { manifest, contract, digest, layout, aggregator })
+        Ok(Self { manifest, contract, digest, layout, order, aggregator })
     }
 
     /// Checks a proposed contract against the manifest and this member's own task.
@@ -214,10 +219,22 @@ impl Terms {
         &self.layout
     }
 
-    /// Who aggregates.
+    /// Who aggregates in the slot of the contract.
     #[must_use]
     pub fn aggregator(&self) -> MemberId {
         self.aggregator
+    }
+
+    /// Who aggregates in any slot of the round; `None` beyond the last.
+    #[must_use]
+    pub fn holder(&self, slot: u32) -> Option<MemberId> {
+        election::holder_in(&self.order, slot)
+    }
+
+    /// The members that may aggregate, in the order of the round.
+    #[must_use]
+    pub fn order(&self) -> &[MemberId] {
+        &self.order
     }
 
     /// Who masks with whom on a roster of `n`.
@@ -225,6 +242,16 @@ impl Terms {
     pub fn graph(&self, n: usize) -> Neighbourhood {
         Neighbourhood::complete(n)
     }
+
+    /// Silence of an aggregator after which its slot is given up. A living one says something every
+    /// [`HEARTBEAT`](Self::HEARTBEAT).
+    #[must_use]
+    pub fn silence(&self) -> Duration {
+        MAX_SILENCE.min(Duration::from_millis(self.manifest.policy().deadline_ms))
+    }
+
+    /// How often an aggregator says that it is there.
+    pub const HEARTBEAT: Duration = Duration::from_secs(1);
 
     /// How long the aggregator waits in a phase for those who do not answer.
     #[must_use]

@@ -30,7 +30,11 @@ pub fn order(manifest: &Manifest, round: u64) -> Vec<MemberId> {
 /// Whose turn a slot of a round is; `None` beyond the slots in which every eligible member had its turns.
 #[must_use]
 pub fn holder(manifest: &Manifest, round: u64, slot: u32) -> Option<MemberId> {
-    let order = order(manifest, round);
+    holder_in(&order(manifest, round), slot)
+}
+
+/// Whose turn a slot is in the order of its round.
+pub(crate) fn holder_in(order: &[MemberId], slot: u32) -> Option<MemberId> {
     let slot = slot as usize;
     if slot >= order.len() * TURNS_PER_MEMBER {
         return None;

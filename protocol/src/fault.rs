@@ -50,6 +50,14 @@ pub enum FaultKind {
     Root,
     #[error("{valid} valid votes, {needed} are needed")]
     Votes { valid: usize, needed: usize },
+    #[error("{found} standbys hold the vectors, {needed} are needed")]
+    Standbys { found: usize, needed: usize },
+    #[error("{found} valid time-outs, {needed} are needed")]
+    Timeouts { found: usize, needed: usize },
+    #[error("a reported vote comes without the proposal that it was for, or what allowed that")]
+    Unproven,
+    #[error("it proposes another value than the votes so far allow")]
+    NotAllowed,
     #[error("it reveals the wrong kind of share, or of somebody outside of the mask set")]
     RevealKind,
 }

@@ -12,13 +12,26 @@ use crate::{
     hash::Digest,
     ids::{MemberId, SessionId},
     masking::MaskPlan,
-    messages::{Message, consistency_check::SurvivorSet, publish::Published},
+    messages::{
+        Message,
+        consistency_check::{SurvivorSet, Value},
+        publish::Published,
+    },
     phase::Phase,
-    report::Outcome,
+    report::{AbortReason, Outcome},
 };
 
 /// Time since some fixed moment of the caller's choosing. It serves liveness only; no rule of safety reads it.
 pub type Now = Duration;
+
+/// Which part a node plays.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Role {
+    /// It gives an input: [`crate::member`].
+    Member,
+    /// It collects and sums: [`crate::aggregator`].
+    Aggregator,
+}
 
 /// What happens to a state machine.
 pub enum Input {
@@ -28,6 +41,8 @@ pub enum Input {
     Lost(MemberId),
     /// A peer is connected (again).
     Connected(MemberId),
+    /// A peer has gone on to a later round: it may be connected, but an aggregator waits for it in vain.
+    Left(MemberId),
     /// A deadline may have passed.
     Tick,
     /// A piece of bulk work is done.
@@ -37,8 +52,10 @@ pub enum Input {
 /// Bulk work that is done beside the state machines.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Work {
-    /// Member: the masked vector is with the aggregator, and has this root.
-    Uploaded(Digest),
+    /// Member: the masked vector is with this aggregator, and has this root.
+    Uploaded(MemberId, Digest),
+    /// Standby: another member's whole vector is here, and has this root.
+    Held(MemberId, Digest),
     /// Member: the sum with the announced root is verified and stored.
     Stored,
     /// Aggregator: a member's whole vector is here, and has this root.
@@ -57,16 +74,37 @@ pub enum Output {
     Journal(JournalEntry),
     /// A control message to one peer, itself included.
     Send(MemberId, Box<Message>),
-    /// Member: mask the input and upload it to the aggregator.
-    Upload(Arc<MaskPlan>),
+    /// A control message to whoever listens: a hint for those who are not connected.
+    Announce(Box<Message>),
+    /// Member: mask the input and upload it to this aggregator, in place of any upload under way.
+    Upload(Arc<MaskPlan>, MemberId),
     /// Member: fetch this verified result's sum from the aggregator, or from anyone who has it.
     Fetch(Box<Published>),
-    /// Aggregator: receive the vectors of these members.
+    /// Take in the vectors of these members, as an aggregator or a standby; those that are here already
+    /// stay, and are reported again.
     Receive(SessionId, Vec<MemberId>),
+    /// Aggregator: pass a member's vector, which is here, on to a standby.
+    PassOn {
+        /// Whose vector.
+        vector: MemberId,
+        /// The standby.
+        to: MemberId,
+    },
     /// Aggregator: add the vectors of these survivors and lift the masks.
     Unmask(SurvivorSet, Box<MaskPlan>),
     /// A peer did something that it may not do.
     Fault(PeerFault),
+    /// A slot is given up, for this reason; the round goes on with the next.
+    SlotOver {
+        /// The attempt.
+        attempt: u32,
+        /// The slot.
+        slot: u32,
+        /// Whose it was.
+        aggregator: MemberId,
+        /// Why.
+        reason: AbortReason,
+    },
     /// The attempt is over for this node.
     Finished(Outcome),
 }
@@ -100,10 +138,16 @@ pub enum JournalEntry {
     UploadStarted(SessionId),
     /// It signed this root.
     InputSent(SessionId, Digest),
-    /// It proposed this set in this slot.
-    Proposed(SessionId, u32, Digest),
-    /// It voted for this set in this slot.
-    Voted(SessionId, u32, Digest),
+    /// It promised not to vote in this slot or any earlier one.
+    TimedOut(SessionId, u32),
+    /// It followed into this slot.
+    Followed(SessionId, u32),
+    /// It opened this slot as its aggregator.
+    Opened(SessionId, u32),
+    /// It proposed this in this slot.
+    Proposed(SessionId, u32, Value),
+    /// It voted for this in this slot.
+    Voted(SessionId, u32, Value),
     /// It revealed shares for this set.
     Revealed(SessionId, Digest),
     /// It stored and acknowledged a sum with this root.

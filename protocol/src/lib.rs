@@ -10,6 +10,7 @@ pub mod codec;
 pub mod contract;
 pub mod election;
 pub mod encoding;
+pub mod evidence;
 pub mod fault;
 pub mod graph;
 pub mod hash;
@@ -22,8 +23,10 @@ pub mod messages;
 pub mod phase;
 pub mod report;
 pub mod roster;
+pub mod round;
 mod seat;
 pub mod sharing;
 pub mod signing;
 #[cfg(feature = "sim")]
 pub mod sim;
+pub mod slots;

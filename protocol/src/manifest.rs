@@ -63,6 +63,8 @@ pub struct Policy {
     pub integer_bound: Option<u64>,
     /// Most elements in one vector.
     pub max_vector: u64,
+    /// What an aggregator may pass on in one round, in bytes, so that the vectors do not die with it.
+    pub standby_bytes: u64,
     /// How long the others wait, in milliseconds, for members that have no input yet.
     pub gather_ms: u64,
     /// How long a phase waits, in milliseconds, for members that do not answer, vectors apart.
@@ -81,6 +83,7 @@ impl Default for Policy {
             max_weight: 1 << 20,
             integer_bound: None,
             max_vector: 1 << 27,
+            standby_bytes: 64 << 20,
             gather_ms: 5_000,
             deadline_ms: 10_000,
         }

@@ -2,64 +2,86 @@
 //!
 //! ```text
 //! advertise-keys ─ roster → share-keys ─ mask set → masked-input ─ proposal → consistency-check
-//!                                                                                   │ certificate
+//!                                                        ↑                          │ certificate
+//!                                                   new slot                        ▼
 //!                              acknowledged ← stored ─ publish ← published ─── unmasking
 //! ```
 //!
 //! Each arrow is a signed statement of the aggregator that the next phase's file checks before it acts. A
-//! phase is a value that is consumed when it ends, and its secrets with it: after the upload nothing is
-//! left of the member's own secrets but shares that others hold.
+//! phase is a value that is consumed when it ends, and its secrets with it: after the mask set nothing is
+//! left of the member's own secrets but the seeds of its masks, and shares that others hold.
+//!
+//! An aggregator that is lost, silent or wrong loses its slot (`failover.rs`): the member promises not to
+//! vote in it any more and follows the next one, which goes on with the same vectors.
 //!
 //! What is assumed of the channel: messages come from authenticated peers; they may be lost, late,
 //! repeated or wrong. What is assumed of the aggregator: nothing.
 
 mod advertise_keys;
+mod ballot;
 mod consistency_check;
+mod failover;
 mod held;
 mod masked_input;
+mod playing;
 mod publish;
 mod sealing;
 mod share_keys;
+mod standby;
 mod unmasking;
 
-use core::mem;
-use std::{collections::BTreeSet, sync::Arc};
+use core::{mem, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use rand_core::CryptoRng;
 
 use crate::{
+    certificate::check_abandonment,
     contract::Terms,
     fault::FaultKind,
+    hash::Digest,
     ids::MemberId,
     io::{Input, Now, Output, Work},
-    messages::Message,
+    messages::{Message, share_keys::DealtCommitments},
     phase::Phase,
     report::AbortReason,
-    roster::SeenKeys,
+    roster::{SeenKeys, Session},
     seat::{self, Outputs, Seat},
     signing::Identity,
 };
 
 use advertise_keys::AdvertiseKeys;
-use consistency_check::ConsistencyCheck;
-use masked_input::MaskedInput;
-use publish::{AwaitingResult, Fetching};
-use share_keys::ShareKeys;
+use playing::{Playing, Stage};
+
+/// An aggregator that is not connected is passed over after so long: it may be back at once.
+const PASS_OVER: Duration = Duration::from_secs(1);
+
+/// For so many times as long as a phase may last a member waits for a quorum to be back.
+const ALONE: u32 = 6;
+
+/// What an owner has to know where nothing follows any more after a vote.
+const VOTED_FOR: &str = "the inputs may be known within the one sum that was voted for";
 
 /// A member in one attempt.
 pub struct Member {
     seat: Seat,
     state: State,
+    /// When the phase, or the wait for the next slot, has lasted long enough.
     deadline: Now,
+    /// When the aggregator last said anything.
+    heard: Now,
+    /// Since when too few can be reached for any slot.
+    alone: Option<Now>,
+    /// Whether a roster was accepted.
+    bound: bool,
 }
 
 enum State {
     AdvertiseKeys(Box<AdvertiseKeys>),
-    ShareKeys(Box<ShareKeys>),
-    MaskedInput(Box<MaskedInput>),
-    ConsistencyCheck(Box<ConsistencyCheck>),
-    AwaitingResult(Box<AwaitingResult>),
-    Fetching(Box<Fetching>),
+    Playing(Box<Playing>),
     Closed,
 }
 
@@ -104,20 +126,45 @@ impl Member {
                 State::Closed
             }
         };
-        let mut member = Self { seat, state, deadline: now };
+        let mut member = Self { seat, state, deadline: now, heard: now, alone: None, bound: false };
         member.extend_deadline(now);
+        (member, out)
+    }
+
+    /// Looks on in a session whose roster came when its keys were gone: it may only help to end it, and
+    /// gives up all slots up to `given_up` at once.
+    pub(crate) fn spectate(
+        identity: Arc<Identity>,
+        session: Session,
+        absent: BTreeSet<MemberId>,
+        given_up: u32,
+        now: Now,
+    ) -> (Self, Vec<Output>) {
+        let seat = Seat::new(identity, session.terms().clone(), Arc::default(), absent);
+        let mut out = vec![Output::Journal(advertise_keys::accepted(&session))];
+        let playing = Playing::new(Arc::new(session), Stage::Spectating, BTreeMap::new());
+        let state = State::Playing(Box::new(playing));
+        let mut member = Self { seat, state, deadline: now, heard: now, alone: None, bound: true };
+        member.give_up(given_up, AbortReason::AggregatorLost { phase: Phase::ShareKeys }, now, &mut out);
         (member, out)
     }
 
     /// When [`Input::Tick`] is due at the latest; `None` once the attempt is over.
     #[must_use]
     pub fn deadline(&self) -> Option<Now> {
+        let silent = self.heard + self.seat.terms.silence();
         match &self.state {
             State::Closed => None,
-            State::ShareKeys(phase) => {
-                Some(phase.report_at.map_or(self.deadline, |at| at.min(self.deadline)))
+            State::AdvertiseKeys(_) => Some(self.deadline.min(silent)),
+            State::Playing(playing) => {
+                let due =
+                    if playing.ballot.has_given_up() { self.deadline } else { self.deadline.min(silent) };
+                let report = match &playing.stage {
+                    Stage::ShareKeys(sharing) => sharing.report_at,
+                    _ => None,
+                };
+                Some(report.map_or(due, |at| at.min(due)))
             }
-            _ => Some(self.deadline),
         }
     }
 
@@ -126,12 +173,58 @@ impl Member {
     pub fn phase(&self) -> Option<Phase> {
         match &self.state {
             State::AdvertiseKeys(_) => Some(Phase::AdvertiseKeys),
-            State::ShareKeys(_) => Some(Phase::ShareKeys),
-            State::MaskedInput(_) => Some(Phase::MaskedInput),
-            State::ConsistencyCheck(_) => Some(Phase::ConsistencyCheck),
-            State::AwaitingResult(_) => Some(Phase::Unmasking),
-            State::Fetching(_) => Some(Phase::Publish),
+            State::Playing(playing) => Some(playing.phase()),
             State::Closed => None,
+        }
+    }
+
+    /// The slot that this member is in.
+    #[must_use]
+    pub fn slot(&self) -> u32 {
+        self.seat.slot
+    }
+
+    /// The session, once the roster is accepted and until the attempt is over.
+    #[must_use]
+    pub fn session(&self) -> Option<&Arc<Session>> {
+        match &self.state {
+            State::Playing(playing) => Some(&playing.session),
+            State::AdvertiseKeys(_) | State::Closed => None,
+        }
+    }
+
+    /// Whether it has ever accepted a roster: then the others may go on with what it has said.
+    pub(crate) fn was_bound(&self) -> bool {
+        self.bound
+    }
+
+    /// Whether it will not act in this slot any more.
+    pub(crate) fn is_past(&self, slot: u32) -> bool {
+        match &self.state {
+            State::Playing(playing) => playing.ballot.awaited().is_none_or(|awaited| awaited > slot),
+            State::AdvertiseKeys(_) | State::Closed => true,
+        }
+    }
+
+    /// How long a whole vector may take.
+    pub(crate) fn bulk_time(&self) -> Duration {
+        let terms = &self.seat.terms;
+        terms.deadline(Phase::MaskedInput).saturating_sub(terms.deadline(Phase::ShareKeys))
+    }
+
+    /// Commitments of all dealers whose shares this member holds, for an aggregator on the same node.
+    pub(crate) fn commitments(&self) -> BTreeMap<MemberId, DealtCommitments> {
+        match &self.state {
+            State::Playing(playing) => playing.commitments.clone(),
+            State::AdvertiseKeys(_) | State::Closed => BTreeMap::new(),
+        }
+    }
+
+    /// Digest of what it has advertised, while it waits for the roster.
+    pub(crate) fn advertised(&self) -> Option<Digest> {
+        match &self.state {
+            State::AdvertiseKeys(phase) => Some(phase.advertised()),
+            State::Playing(_) | State::Closed => None,
         }
     }
 
@@ -139,42 +232,59 @@ impl Member {
     pub fn handle(&mut self, input: Input, now: Now, rng: &mut impl CryptoRng) -> Vec<Output> {
         let mut out = Outputs::new();
         let Some(phase) = self.phase() else { return out };
+        let slot = self.seat.slot;
         match input {
-            Input::Message(from, message) => self.message(from, *message, phase, rng, &mut out),
+            Input::Message(from, message) => {
+                if from == self.seat.aggregator() {
+                    self.heard = now;
+                }
+                self.message(from, *message, now, rng, &mut out);
+            }
             Input::Lost(peer) => {
                 self.seat.absent.insert(peer);
-                self.lost(peer, phase, &mut out);
+                self.lost(peer, now, &mut out);
             }
             Input::Connected(peer) => {
                 self.seat.absent.remove(&peer);
+                self.connected(peer, &mut out);
             }
-            Input::Tick => self.tick(now, phase, &mut out),
+            Input::Left(_) => {}
+            Input::Tick => self.tick(now, &mut out),
             Input::Done(work) => self.done(work, phase, &mut out),
         }
-        if self.phase().is_some_and(|next| next != phase) {
+        let moved = self.phase().is_some_and(|next| next != phase) || self.seat.slot != slot;
+        if moved && !self.has_given_up() {
             self.extend_deadline(now);
         }
         out
+    }
+
+    fn has_given_up(&self) -> bool {
+        matches!(&self.state, State::Playing(playing) if playing.ballot.has_given_up())
     }
 
     /// A member is patient for as long as the aggregator may wait in this phase, and a little longer. One
     /// that waits for the result may have been left out before the vectors were sent, and the sum takes its
     /// time, too.
     fn extend_deadline(&mut self, now: Now) {
-        if let Some(phase) = self.phase() {
-            let terms = &self.seat.terms;
-            let waits = match &self.state {
-                State::AwaitingResult(_) => {
-                    terms.deadline(Phase::MaskedInput)
-                        + terms.deadline(Phase::ConsistencyCheck)
-                        + terms.deadline(Phase::Unmasking)
-                }
-                _ => terms.deadline(phase),
-            };
-            self.deadline = now + waits + terms.deadline(Phase::AdvertiseKeys);
-            if let State::ShareKeys(sharing) = &mut self.state {
-                sharing.report_at = Some(now + self.seat.terms.deadline(phase) / 2);
+        let Some(phase) = self.phase() else { return };
+        self.heard = now;
+        let terms = &self.seat.terms;
+        let waits = match phase {
+            // standbys take the vectors in before a set is proposed
+            Phase::MaskedInput => terms.deadline(Phase::MaskedInput) * 2,
+            Phase::Unmasking => {
+                terms.deadline(Phase::MaskedInput) * 2
+                    + terms.deadline(Phase::ConsistencyCheck)
+                    + terms.deadline(Phase::Unmasking)
             }
+            _ => terms.deadline(phase),
+        };
+        self.deadline = now + waits + terms.deadline(Phase::AdvertiseKeys);
+        if let State::Playing(playing) = &mut self.state
+            && let Stage::ShareKeys(sharing) = &mut playing.stage
+        {
+            sharing.report_at = Some(now + terms.deadline(phase) / 2);
         }
     }
 
@@ -182,156 +292,268 @@ impl Member {
         &mut self,
         from: MemberId,
         message: Message,
-        phase: Phase,
+        now: Now,
         rng: &mut impl CryptoRng,
         out: &mut Outputs,
     ) {
-        let aggregator = self.seat.terms.aggregator();
+        let Some(phase) = self.phase() else { return };
+        let aggregator = self.seat.aggregator();
         if only_aggregator_may_say(&message) && from != aggregator {
-            let kind = FaultKind::Author { signer: from, expected: aggregator };
-            out.push(Seat::fault(from, phase, kind));
-            return;
-        }
-        if let Message::Abort(abort) = &message {
-            match self.seat.check_abort(abort) {
-                Ok(()) => self.close(abort.body.reason.clone().from_peer(), out),
-                Err(kind) => out.push(Seat::fault(from, phase, kind)),
+            // whoever had an earlier slot may not know that it is over
+            if !self.had_a_slot(from) {
+                let kind = FaultKind::Author { signer: from, expected: aggregator };
+                out.push(Seat::fault(from, phase, kind));
             }
             return;
         }
-        let state = mem::replace(&mut self.state, State::Closed);
-        let (state, refused) = step(&self.seat, state, from, message, rng, out);
-        self.state = state;
-        match refused {
-            None => {}
-            Some(Refused::Dropped(kind)) => {
+        let result = match message {
+            Message::Abort(abort) => match self.seat.check_abort(&abort) {
+                Ok(()) => return self.slot_over(abort.body.reason.from_peer(), now, out),
+                Err(kind) => Err(kind.into()),
+            },
+            Message::Alive(_) => return,
+            message => self.step(from, message, now, rng, out),
+        };
+        match result {
+            Ok(()) => {}
+            Err(Refused::Dropped(kind)) => {
                 out.push(Seat::fault(from, phase, kind.clone()));
                 if from == aggregator && is_fatal(&kind) {
-                    self.close(AbortReason::Inconsistent { phase, detail: kind.to_string() }, out);
+                    self.slot_over(AbortReason::Inconsistent { phase, detail: kind.to_string() }, now, out);
                 }
             }
-            Some(Refused::Fatal(reason)) => self.close(reason, out),
+            Err(Refused::Fatal(reason)) => self.close(reason, out),
         }
     }
 
-    fn lost(&mut self, peer: MemberId, phase: Phase, out: &mut Outputs) {
-        if let State::ShareKeys(sharing) = &mut self.state
-            && let Err(reason) = sharing.report_if_complete(&self.seat, out)
-        {
-            self.close(reason, out);
-            return;
-        }
-        // once it has revealed, a member may still hear of the result from the others
-        let depends = !matches!(self.state, State::AwaitingResult(_) | State::Fetching(_));
-        if peer == self.seat.terms.aggregator() && depends {
-            self.close(AbortReason::AggregatorLost { phase }, out);
-        }
-    }
-
-    fn tick(&mut self, now: Now, phase: Phase, out: &mut Outputs) {
-        if let State::ShareKeys(sharing) = &mut self.state
-            && sharing.report_at.is_some_and(|at| now >= at)
-            && let Err(reason) = sharing.report(&self.seat, out)
-        {
-            self.close(reason, out);
-            return;
-        }
-        if now >= self.deadline {
-            self.close(AbortReason::AggregatorLost { phase }, out);
-        }
-    }
-
-    fn done(&mut self, work: Work, phase: Phase, out: &mut Outputs) {
-        let result = match (&mut self.state, work) {
-            (State::MaskedInput(masked), Work::Uploaded(root)) => masked.uploaded(&self.seat, root, out),
-            (State::Fetching(fetching), Work::Stored) => {
-                let result = fetching.stored(&self.seat, out);
-                self.state = State::Closed;
-                result
+    fn step(
+        &mut self,
+        from: MemberId,
+        message: Message,
+        now: Now,
+        rng: &mut impl CryptoRng,
+        out: &mut Outputs,
+    ) -> Result<(), Refused> {
+        match (&mut self.state, message) {
+            (State::AdvertiseKeys(phase), Message::Shares(shares)) => {
+                Ok(phase.early_shares(&self.seat, from, *shares)?)
             }
-            (_, Work::Failed(detail)) => Err(AbortReason::Local { phase, detail }),
-            // an upload that ends after the aggregator went on without it
-            _ => Ok(()),
+            (State::AdvertiseKeys(phase), Message::Roster(roster)) => {
+                let session = phase.check(&self.seat, &roster)?;
+                let State::AdvertiseKeys(phase) = mem::replace(&mut self.state, State::Closed) else {
+                    return Ok(());
+                };
+                self.bound = true;
+                let playing = phase.roster_accepted(&self.seat, session, rng, out)?;
+                self.state = State::Playing(Box::new(playing));
+                Ok(())
+            }
+            (State::Playing(playing), Message::NewSlot(shown)) => {
+                if playing.new_slot(&mut self.seat, *shown, out)? {
+                    let root = playing.root();
+                    playing.standing_by.confirm(&self.seat, root, out)?;
+                }
+                Ok(())
+            }
+            (State::Playing(playing), Message::TimedOut(timeout)) => {
+                if timeout.signer != from {
+                    return Err(FaultKind::Author { signer: timeout.signer, expected: from }.into());
+                }
+                if let Some(slot) = playing.ballot.heard(&timeout)? {
+                    let reason = AbortReason::AggregatorLost { phase: playing.phase() };
+                    self.give_up(slot, reason, now, out);
+                }
+                Ok(())
+            }
+            (State::Playing(playing), Message::Abandonment(abandonment)) => {
+                if abandonment.session.roster.digest() != playing.session.proof().roster.digest() {
+                    return Ok(());
+                }
+                check_abandonment(&playing.session, &abandonment)?;
+                let why = "its members voted to begin again".into();
+                Err(AbortReason::Abandoned { slot: abandonment.slot, why }.into())
+            }
+            (State::Playing(playing), message) => playing.message(&self.seat, from, message, out),
+            // of an earlier attempt of this round
+            (
+                _,
+                Message::MaskSet(_)
+                | Message::Proposal(_)
+                | Message::Certificate(_)
+                | Message::Published(_)
+                | Message::Standby(_)
+                | Message::TimedOut(_)
+                | Message::NewSlot(_)
+                | Message::Abandonment(_),
+            ) => Ok(()),
+            _ => Err(FaultKind::Unexpected.into()),
+        }
+    }
+
+    /// The slot leads nowhere: the next one is to begin.
+    fn slot_over(&mut self, reason: AbortReason, now: Now, out: &mut Outputs) {
+        match &self.state {
+            State::AdvertiseKeys(_) => self.close(reason, out),
+            State::Playing(playing) if !playing.ballot.has_given_up() && playing.fetching.is_none() => {
+                self.give_up(self.seat.slot, reason, now, out);
+            }
+            State::Playing(_) | State::Closed => {}
+        }
+    }
+
+    fn give_up(&mut self, slot: u32, reason: AbortReason, now: Now, out: &mut Outputs) {
+        let State::Playing(playing) = &mut self.state else { return };
+        match playing.give_up(&self.seat, slot, reason, out) {
+            Ok(()) => {
+                let next = playing.ballot.awaited().and_then(|next| self.seat.terms.holder(next));
+                let away = next.is_some_and(|next| self.seat.absent.contains(&next));
+                let patience =
+                    if away { PASS_OVER } else { self.seat.terms.deadline(Phase::ConsistencyCheck) };
+                self.deadline = now + patience;
+            }
+            // the sum is still on its way
+            Err(_) if playing.fetching.is_some() => {
+                self.deadline = now + self.seat.terms.deadline(Phase::Publish);
+            }
+            Err(reason) => self.close(reason, out),
+        }
+    }
+
+    fn lost(&mut self, peer: MemberId, now: Now, out: &mut Outputs) {
+        let phase = self.phase();
+        let mine = peer == self.seat.aggregator();
+        let mut failed = None;
+        match &mut self.state {
+            State::AdvertiseKeys(_) | State::Closed => {}
+            State::Playing(playing) => {
+                if let Stage::ShareKeys(sharing) = &mut playing.stage {
+                    failed = sharing.report_if_complete(&self.seat, out).err();
+                }
+                let awaited = playing.ballot.awaited().and_then(|slot| self.seat.terms.holder(slot));
+                if playing.ballot.has_given_up() && awaited == Some(peer) {
+                    self.deadline = self.deadline.min(now + PASS_OVER);
+                }
+            }
+        }
+        if let Some(reason) = failed {
+            self.close(reason, out);
+        } else if let Some(phase) = phase.filter(|_| mine) {
+            self.slot_over(AbortReason::AggregatorLost { phase }, now, out);
+        }
+    }
+
+    /// A peer is back: what it may have missed is said again.
+    fn connected(&mut self, peer: MemberId, out: &mut Outputs) {
+        let aggregator = self.seat.aggregator();
+        let result = match &mut self.state {
+            State::AdvertiseKeys(phase) => {
+                if peer == aggregator {
+                    phase.resend(&self.seat, out);
+                }
+                Ok(())
+            }
+            State::Playing(playing) => {
+                let repeated = match &mut playing.stage {
+                    Stage::ShareKeys(sharing) => sharing.resend(&self.seat, peer, out),
+                    Stage::MaskedInput(masked) if peer == aggregator => {
+                        masked.resend(&self.seat, out);
+                        Ok(())
+                    }
+                    _ => Ok(()),
+                };
+                repeated.and_then(|()| playing.repeat_timeout(&self.seat, peer, out))
+            }
+            State::Closed => Ok(()),
         };
         if let Err(reason) = result {
             self.close(reason, out);
         }
     }
 
+    fn tick(&mut self, now: Now, out: &mut Outputs) {
+        let Some(phase) = self.phase() else { return };
+        let silent = now >= self.heard + self.seat.terms.silence();
+        match &mut self.state {
+            State::Closed => {}
+            State::AdvertiseKeys(_) => {
+                if silent || now >= self.deadline {
+                    self.close(AbortReason::AggregatorLost { phase }, out);
+                }
+            }
+            State::Playing(playing) => {
+                if let Stage::ShareKeys(sharing) = &mut playing.stage
+                    && sharing.report_at.is_some_and(|at| now >= at)
+                    && let Err(reason) = sharing.report(&self.seat, out)
+                {
+                    return self.close(reason, out);
+                }
+                let Some(awaited) = playing.ballot.awaited() else { return };
+                let reason = AbortReason::AggregatorLost { phase };
+                if !playing.ballot.has_given_up() {
+                    if silent || now >= self.deadline {
+                        self.give_up(awaited, reason, now, out);
+                    }
+                } else if now >= self.deadline {
+                    // too few to open any slot: none is used up until the others are back
+                    let (found, needed) =
+                        (self.seat.present(&playing.session), playing.session.threshold().get());
+                    if found >= needed {
+                        self.alone = None;
+                        return self.give_up(awaited, reason, now, out);
+                    }
+                    let alone = *self.alone.get_or_insert(now);
+                    self.deadline = now + PASS_OVER;
+                    if now >= alone + self.seat.terms.deadline(Phase::ConsistencyCheck) * ALONE {
+                        let reason = match playing.ballot.history().is_empty() {
+                            true => seat::too_few(phase, found, needed),
+                            false => AbortReason::Void { detail: VOTED_FOR.into() },
+                        };
+                        self.close(reason, out);
+                    }
+                }
+            }
+        }
+    }
+
+    fn done(&mut self, work: Work, phase: Phase, out: &mut Outputs) {
+        let State::Playing(playing) = &mut self.state else { return };
+        let result = match work {
+            Work::Uploaded(to, root) => playing.uploaded(&self.seat, to, root, out).and_then(|()| {
+                let root = playing.root();
+                playing.standing_by.confirm(&self.seat, root, out)
+            }),
+            Work::Held(member, root) => {
+                let mine = playing.root();
+                playing.standing_by.held(&self.seat, mine, (member, root), out)
+            }
+            Work::Stored => match playing.fetching.take() {
+                Some(published) => {
+                    let stored = publish::stored(&self.seat, &playing.session, *published, out);
+                    self.state = State::Closed;
+                    stored
+                }
+                None => Ok(()),
+            },
+            Work::Failed(detail) => Err(AbortReason::Local { phase, detail }),
+            Work::Received(..) | Work::Summed(_) => Ok(()),
+        };
+        if let Err(reason) = result {
+            self.close(reason, out);
+        }
+    }
+
+    /// Whether somebody had an earlier slot, or has the one that I look to: it may not know better.
+    fn had_a_slot(&self, id: MemberId) -> bool {
+        let awaited = match &self.state {
+            State::Playing(playing) => playing.ballot.awaited(),
+            State::AdvertiseKeys(_) | State::Closed => None,
+        };
+        (0..=awaited.unwrap_or(self.seat.slot)).any(|slot| self.seat.terms.holder(slot) == Some(id))
+    }
+
     fn close(&mut self, reason: AbortReason, out: &mut Outputs) {
         self.state = State::Closed;
         seat::abort(out, reason);
-    }
-}
-
-fn step(
-    seat: &Seat,
-    state: State,
-    from: MemberId,
-    message: Message,
-    rng: &mut impl CryptoRng,
-    out: &mut Outputs,
-) -> (State, Option<Refused>) {
-    match (state, message) {
-        (State::AdvertiseKeys(mut phase), Message::Shares(shares)) => {
-            let refused = phase.early_shares(seat, from, *shares).err().map(Refused::from);
-            (State::AdvertiseKeys(phase), refused)
-        }
-        (State::AdvertiseKeys(phase), Message::Roster(roster)) => match phase.check(seat, &roster) {
-            Ok(session) => match phase.roster_accepted(seat, session, &roster, rng, out) {
-                Ok(next) => (State::ShareKeys(Box::new(next)), None),
-                Err(reason) => (State::Closed, Some(reason.into())),
-            },
-            Err(kind) => (State::AdvertiseKeys(phase), Some(kind.into())),
-        },
-        (State::ShareKeys(mut phase), Message::Shares(shares)) => {
-            let refused = phase.shares(seat, from, &shares, out).err();
-            (State::ShareKeys(phase), refused)
-        }
-        (State::ShareKeys(phase), Message::MaskSet(mask_set)) => match phase.check(seat, &mask_set) {
-            Ok(accepted) => match phase.mask_set_accepted(seat, accepted, out) {
-                Ok(share_keys::Next::Masked(next)) => (State::MaskedInput(next), None),
-                Ok(share_keys::Next::LeftOut(next)) => (State::AwaitingResult(next), None),
-                Err(reason) => (State::Closed, Some(reason.into())),
-            },
-            Err(kind) => (State::ShareKeys(phase), Some(kind.into())),
-        },
-        (State::ShareKeys(phase), Message::Roster(roster)) => {
-            let again = seat::repeated(&phase.roster, &roster.digest());
-            (State::ShareKeys(phase), again.map(Refused::from))
-        }
-        (State::MaskedInput(phase), Message::Proposal(proposal)) => match phase.check(&proposal) {
-            Ok(survivors) => match phase.proposal_accepted(seat, survivors, &proposal, out) {
-                Ok(next) => (State::ConsistencyCheck(Box::new(next)), None),
-                Err(reason) => (State::Closed, Some(reason.into())),
-            },
-            Err(kind) => (State::MaskedInput(phase), Some(kind.into())),
-        },
-        (State::MaskedInput(phase), Message::MaskSet(mask_set)) => {
-            let again = seat::repeated(&phase.mask_set.digest, &mask_set.digest());
-            (State::MaskedInput(phase), again.map(Refused::from))
-        }
-        (State::ConsistencyCheck(phase), Message::Certificate(certificate)) => {
-            match phase.check(&certificate) {
-                Ok(()) => match phase.certified(seat, &certificate, out) {
-                    Ok(next) => (State::AwaitingResult(Box::new(next)), None),
-                    Err(reason) => (State::Closed, Some(reason.into())),
-                },
-                Err(kind) => (State::ConsistencyCheck(phase), Some(kind.into())),
-            }
-        }
-        (State::ConsistencyCheck(phase), Message::Proposal(proposal)) => {
-            let again = seat::repeated(&phase.proposal, &proposal.digest());
-            (State::ConsistencyCheck(phase), again.map(Refused::from))
-        }
-        (State::AwaitingResult(phase), Message::Published(published)) => {
-            match phase.check(seat, &published) {
-                Ok(()) => (State::Fetching(Box::new(phase.published(*published, out))), None),
-                Err(kind) => (State::AwaitingResult(phase), Some(kind.into())),
-            }
-        }
-        (state, Message::Shares(_) | Message::Published(_)) => (state, None),
-        (state, _) => (state, Some(FaultKind::Unexpected.into())),
     }
 }
 
@@ -343,6 +565,7 @@ fn only_aggregator_may_say(message: &Message) -> bool {
             | Message::MaskSet(_)
             | Message::Proposal(_)
             | Message::Certificate(_)
+            | Message::Standby(_)
             | Message::Abort(_)
     )
 }

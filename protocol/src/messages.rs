@@ -6,6 +6,7 @@
 
 pub mod advertise_keys;
 pub mod consistency_check;
+pub mod failover;
 pub mod masked_input;
 pub mod publish;
 pub mod share_keys;
@@ -23,6 +24,9 @@ use crate::{
 
 use advertise_keys::{Advertisement, Decline, Roster};
 use consistency_check::{Certificate, Proposal, Vote};
+use failover::{
+    Abandonment, KnownCommitments, ShownNewSlot, ShownTimeout, StandbyReceipt, StandbyRequest, Timeout,
+};
 use masked_input::MaskedInput;
 use publish::{Acknowledgement, Published};
 use share_keys::{DealtCommitments, MaskSet, Receipt, SealedShares};
@@ -59,8 +63,25 @@ pub enum Message {
     Published(Box<Published>),
     /// Member → aggregator: the result is stored.
     Acknowledge(Box<Signed<Acknowledgement>>),
-    /// Aggregator → all on the attempt: it ends without a result. A hint: nothing follows from it but not to wait.
+    /// Aggregator → all on the attempt: its slot ends without a result. A hint: nothing follows from it but
+    /// not to wait.
     Abort(Box<Signed<Abort>>),
+    /// Aggregator → all on the attempt with this contract: it is there, and waits for others.
+    Alive(Digest),
+    /// Member → the next aggregator: a slot is given up, and what has been voted for.
+    Timeout(Box<ShownTimeout>),
+    /// Member → all on the roster: a slot is given up.
+    TimedOut(Box<Signed<Timeout>>),
+    /// The next aggregator → all on the roster: its slot begins.
+    NewSlot(Box<ShownNewSlot>),
+    /// Member → an aggregator that took over: commitments that it has to have.
+    Commitments(Box<KnownCommitments>),
+    /// Aggregator → standby: which vectors it is to hold.
+    Standby(Box<StandbyRequest>),
+    /// Standby → aggregator: it holds them.
+    StandbyReceipt(Box<Signed<StandbyReceipt>>),
+    /// Anybody → anybody: an attempt is over without a result.
+    Abandonment(Box<Abandonment>),
 }
 
 impl Message {
@@ -74,7 +95,10 @@ impl Message {
             | Self::MaskedInput(_)
             | Self::Vote(_)
             | Self::Reveal(_)
-            | Self::Acknowledge(_) => true,
+            | Self::Acknowledge(_)
+            | Self::Timeout(_)
+            | Self::Commitments(_)
+            | Self::StandbyReceipt(_) => true,
             Self::Contract(_)
             | Self::Roster(_)
             | Self::Shares(_)
@@ -82,16 +106,23 @@ impl Message {
             | Self::Proposal(_)
             | Self::Certificate(_)
             | Self::Published(_)
-            | Self::Abort(_) => false,
+            | Self::Abort(_)
+            | Self::Alive(_)
+            | Self::TimedOut(_)
+            | Self::NewSlot(_)
+            | Self::Standby(_)
+            | Self::Abandonment(_) => false,
         }
     }
 }
 
-/// An attempt ends without a result.
+/// An aggregator's slot ends without a result.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Abort {
     /// Digest of the attempt's contract.
     pub contract: Digest,
+    /// The slot.
+    pub slot: u32,
     /// The phase in which it ended.
     pub phase: Phase,
     /// Why.

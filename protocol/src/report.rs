@@ -46,6 +46,20 @@ pub enum AbortReason {
         /// The phase that was over.
         phase: Phase,
     },
+    /// No slot is left, or two sets were proposed: nothing that follows is safe.
+    #[error("the round is void: {detail}")]
+    Void {
+        /// Why nothing else is safe, and what may have become known.
+        detail: String,
+    },
+    /// The attempt was abandoned by vote; a fresh one follows.
+    #[error("abandoned by vote in slot {slot}: {why}")]
+    Abandoned {
+        /// The slot of the votes.
+        slot: u32,
+        /// Why its aggregator proposed it.
+        why: String,
+    },
     /// The aggregator could not do its part.
     #[error("the aggregator failed in {phase}; its own log says why")]
     AggregatorFailed {
@@ -81,6 +95,8 @@ impl AbortReason {
             Self::Local { .. } => "local-failure",
             Self::LeftOut { .. } => "left-out",
             Self::AggregatorFailed { .. } => "aggregator-failed",
+            Self::Void { .. } => "void",
+            Self::Abandoned { .. } => "abandoned",
         }
     }
 }

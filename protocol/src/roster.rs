@@ -6,12 +6,16 @@ use std::{
 };
 
 use crate::{
-    contract::Terms,
+    contract::{Task, Terms},
     fault::FaultKind,
     graph::Neighbourhood,
-    hash::digest,
+    hash::{Digest, digest},
     ids::{MemberId, SessionId},
-    messages::advertise_keys::{Advertisement, Roster},
+    manifest::Manifest,
+    messages::{
+        advertise_keys::{Advertisement, Roster},
+        failover::SessionProof,
+    },
     sharing::{PublicMaskKey, PublicPoint, ShareIndex, Threshold},
     signing::{self, Signed},
 };
@@ -69,6 +73,7 @@ pub struct Session {
     participants: Vec<Participant>,
     threshold: Threshold,
     min_survivors: usize,
+    roster: Arc<Signed<Roster>>,
 }
 
 impl Session {
@@ -112,8 +117,7 @@ impl Session {
         let threshold = terms.manifest().threshold(n).ok_or(too_few.clone())?;
         let min_survivors = terms.manifest().min_survivors(n).ok_or(too_few)?;
         let roster_digest = signing::body_digest(&roster.body).map_err(|_| FaultKind::Session)?;
-        let attempt = terms.contract().attempt.to_le_bytes();
-        let id = SessionId(digest("session", &[terms.digest(), &attempt, &roster_digest]));
+        let id = session_id(terms.digest(), terms.contract().attempt, &roster_digest);
         let participants = advertisements
             .iter()
             .map(|advertisement| Participant {
@@ -123,13 +127,65 @@ impl Session {
                 sealing_key: advertisement.body.sealing_key,
             })
             .collect();
-        Ok(Self { id, terms, participants, threshold, min_survivors })
+        let roster = Arc::new(roster.clone());
+        Ok(Self { id, terms, participants, threshold, min_survivors, roster })
+    }
+
+    /// The session that a proof names, for a round and task that are known.
+    ///
+    /// # Errors
+    /// [`FaultKind`] says which check of the roster failed.
+    pub fn from_proof(
+        manifest: &Arc<Manifest>,
+        round: u64,
+        task: &Task,
+        proof: &SessionProof,
+        seen: &SeenKeys,
+    ) -> Result<Self, FaultKind> {
+        let terms = Terms::new(manifest.clone(), round, proof.attempt, proof.slot, task.clone());
+        let terms = terms.map_err(|_| FaultKind::Session)?;
+        Self::new(Arc::new(terms), &proof.roster, seen)
+    }
+
+    /// What shows the session to somebody who has the same task.
+    #[must_use]
+    pub fn proof(&self) -> SessionProof {
+        let contract = self.terms.contract();
+        SessionProof { attempt: contract.attempt, slot: contract.slot, roster: (*self.roster).clone() }
+    }
+
+    /// The next slot whose aggregator is on the roster; `None` after the last.
+    #[must_use]
+    pub fn next_slot(&self, after: u32) -> Option<u32> {
+        let mut slot = after;
+        loop {
+            slot = slot.checked_add(1)?;
+            if self.position(&self.terms.holder(slot)?).is_some() {
+                return Some(slot);
+            }
+        }
+    }
+
+    /// How many standbys have to hold the vectors of so many survivors before a set is voted for: as many as
+    /// may be lost, or as the policy pays for.
+    #[must_use]
+    pub fn standbys(&self, survivors: usize) -> usize {
+        let bytes = self.terms.layout().packed_len().max(1).saturating_mul(survivors as u64).max(1);
+        let paid = self.terms.manifest().policy().standby_bytes / bytes;
+        let losses = self.participants.len().saturating_sub(self.threshold.get());
+        losses.min(usize::try_from(paid).unwrap_or(usize::MAX))
     }
 
     /// The session's name.
     #[must_use]
     pub fn id(&self) -> SessionId {
         self.id
+    }
+
+    /// The signed roster.
+    #[must_use]
+    pub fn roster(&self) -> &Signed<Roster> {
+        &self.roster
     }
 
     /// The terms of the attempt.
@@ -184,6 +240,11 @@ impl Session {
     pub fn keys(&self) -> impl Iterator<Item = [u8; 32]> + '_ {
         self.participants.iter().flat_map(|p| [p.mask_key.to_bytes(), p.self_mask.to_bytes(), p.sealing_key])
     }
+}
+
+/// The session that a contract, an attempt and the body of a roster make.
+pub(crate) fn session_id(contract: &Digest, attempt: u32, roster: &Digest) -> SessionId {
+    SessionId(digest("session", &[contract, &attempt.to_le_bytes(), roster]))
 }
 
 /// Checks one advertisement as member and aggregator do.

@@ -11,7 +11,7 @@ use crate::{
     messages::{Abort, Message},
     phase::Phase,
     report::{AbortReason, Outcome},
-    roster::SeenKeys,
+    roster::{SeenKeys, Session},
     signing::{Identity, Signed, Statement},
 };
 
@@ -20,6 +20,8 @@ pub(crate) struct Seat {
     pub(crate) identity: Arc<Identity>,
     pub(crate) me: MemberId,
     pub(crate) terms: Arc<Terms>,
+    /// The slot that this node is in; it only ever grows.
+    pub(crate) slot: u32,
     pub(crate) seen: Arc<SeenKeys>,
     /// Members of the manifest that are not connected.
     pub(crate) absent: BTreeSet<MemberId>,
@@ -32,8 +34,23 @@ impl Seat {
         seen: Arc<SeenKeys>,
         absent: BTreeSet<MemberId>,
     ) -> Self {
-        let me = identity.id();
-        Self { identity, me, terms, seen, absent }
+        let (me, slot) = (identity.id(), terms.contract().slot);
+        Self { identity, me, terms, slot, seen, absent }
+    }
+
+    /// Whose slot it is.
+    pub(crate) fn aggregator(&self) -> MemberId {
+        self.terms.holder(self.slot).unwrap_or_else(|| self.terms.aggregator())
+    }
+
+    /// How many of a session can be reached, I included.
+    pub(crate) fn present(&self, session: &Session) -> usize {
+        session.participants().iter().filter(|participant| !self.absent.contains(&participant.id)).count()
+    }
+
+    /// Whether enough of a session can be reached for any vote.
+    pub(crate) fn has_quorum(&self, session: &Session) -> bool {
+        self.present(session) >= session.threshold().get()
     }
 
     pub(crate) fn sign<T: Statement>(&self, body: T) -> Result<Signed<T>, AbortReason> {
@@ -49,11 +66,11 @@ impl Seat {
 
     /// Whether an abort is the slot's aggregator's, for this attempt.
     pub(crate) fn check_abort(&self, abort: &Signed<Abort>) -> Result<(), FaultKind> {
-        let expected = self.terms.aggregator();
+        let expected = self.aggregator();
         if abort.signer != expected {
             return Err(FaultKind::Author { signer: abort.signer, expected });
         }
-        if abort.body.contract != *self.terms.digest() {
+        if abort.body.contract != *self.terms.digest() || abort.body.slot != self.slot {
             return Err(FaultKind::Session);
         }
         abort.verify().map_err(|_| FaultKind::Signature)
@@ -86,4 +103,10 @@ pub(crate) fn others(seat: &Seat) -> impl Iterator<Item = MemberId> + '_ {
         .iter()
         .map(|member| member.id)
         .filter(|id| *id != seat.me && !seat.absent.contains(id))
+}
+
+/// Fewer members than a phase needs are left.
+pub(crate) fn too_few(phase: Phase, found: usize, needed: usize) -> AbortReason {
+    let [found, needed] = [found, needed].map(|count| u32::try_from(count).unwrap_or(u32::MAX));
+    AbortReason::TooFewMembers { phase, found, needed }
 }

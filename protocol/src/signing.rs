@@ -11,6 +11,15 @@ use crate::{codec, hash, ids::MemberId};
 pub trait Statement: Serialize + DeserializeOwned {
     /// Names the kind of statement, e.g. `"roster"`.
     const CONTEXT: &'static str;
+
+    /// What a signature covers. A statement that holds secrets signs digests of them instead, so that it can
+    /// be shown to others in part.
+    ///
+    /// # Errors
+    /// Where the statement is too large to be a control message.
+    fn signed_digest(&self) -> Result<hash::Digest, codec::CodecError> {
+        Ok(hash::digest(Self::CONTEXT, &[&codec::encode(self)?]))
+    }
 }
 
 /// A member's signing identity. It neither prints nor leaves the process; the key erases itself on drop.
@@ -129,7 +138,7 @@ impl<T: Statement> Signed<T> {
 /// # Errors
 /// Where the statement is too large to be a control message.
 pub fn body_digest<T: Statement>(body: &T) -> Result<hash::Digest, codec::CodecError> {
-    Ok(hash::digest(T::CONTEXT, &[&codec::encode(body)?]))
+    body.signed_digest()
 }
 
 /// Signs a statement and gives the bare signature, for statements that many sign.

@@ -127,7 +127,7 @@ pub(crate) fn run(arguments: &Simulate) -> Result<SimulateReport, SimulateError>
     let nodes = consortium.identities.iter().cloned().zip(inputs.into_iter().map(Some));
     let mut simulation = Simulation::new(terms.clone(), nodes, SEED, &mut host);
     for &member in &lost {
-        simulation = simulation.kill(Kill { member, phase: Phase::MaskedInput });
+        simulation = simulation.fault(Kill { member, phase: Phase::MaskedInput });
     }
     let outcome = simulation.run();
     let survivors = survivors(&outcome, members - lost.len())?;

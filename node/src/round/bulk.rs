@@ -8,7 +8,11 @@
 
 use std::{io, time::Duration};
 
-use consort_protocol::{codec, hash::Digest, ids::SessionId};
+use consort_protocol::{
+    codec,
+    hash::Digest,
+    ids::{MemberId, SessionId},
+};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 
@@ -24,8 +28,10 @@ pub(super) const ACCEPTED: u8 = 1;
 /// What the opener of a bulk stream wants.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) enum Request {
-    /// To upload its masked vector of this session.
-    Upload(SessionId),
+    /// To upload its masked vector of this session, which has this root if it was made before.
+    Upload(SessionId, Option<Digest>),
+    /// To pass on a member's vector in this session, to a standby.
+    Standby(SessionId, MemberId),
     /// To fetch the sum with this root.
     Fetch(Digest),
 }

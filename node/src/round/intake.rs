@@ -49,6 +49,8 @@ struct Spool {
 
 #[derive(Default)]
 struct Written {
+    /// Who wrote them: the vector's owner, or an aggregator that passed it on.
+    by: Option<MemberId>,
     /// Hashes of the chunks that are on file.
     digests: Vec<Digest>,
     bytes: u64,
@@ -81,24 +83,44 @@ impl Intake {
         self.session
     }
 
-    /// Goes on with a member's vector where it stopped, once nobody else writes it.
-    pub(super) async fn resume(&self, member: MemberId) -> io::Result<Deposit> {
-        let spool = self.spools.get(&member).ok_or_else(|| {
-            io::Error::new(io::ErrorKind::PermissionDenied, format!("{member} is not in the mask set"))
-        })?;
-        let written = spool.written.clone().lock_owned().await;
+    /// Goes on with a member's vector where it stopped, once nobody else writes it. What somebody else wrote
+    /// stays only where it is all of the vector with the `root` that is known: whoever passes a vector on may
+    /// have spoilt it.
+    pub(super) async fn resume(
+        &self,
+        member: MemberId,
+        by: MemberId,
+        root: Option<Digest>,
+    ) -> io::Result<Deposit> {
+        let spool = self.spool(member)?;
+        let mut written = spool.written.clone().lock_owned().await;
+        let complete = written.digests.len() == self.layout.chunk_count() as usize;
+        let stays = match written.by {
+            Some(earlier) if earlier != by && by == member => {
+                complete && root == Some(vector_root(&written.digests))
+            }
+            Some(earlier) => earlier == by || complete,
+            None => true,
+        };
+        if !stays {
+            *written = Written::default();
+        }
+        if written.by.is_none() {
+            written.by = Some(by);
+        }
         Ok(Deposit { layout: self.layout.clone(), file: spool.file.clone(), written })
     }
 
-    /// Reads a member's upload to its end, in place of any earlier stream of the same member; gives the
-    /// vector's root.
+    /// Reads a member's vector to its end, in place of any earlier stream with it; gives the vector's root.
     pub(super) async fn receive(
         &self,
         member: MemberId,
+        by: MemberId,
+        root: Option<Digest>,
         mut stream: impl AsyncRead + AsyncWrite + Unpin,
     ) -> io::Result<Digest> {
         let replaced = self.take_over(member);
-        let mut deposit = self.resume(member).await?;
+        let mut deposit = self.resume(member, by, root).await?;
         write_message(&mut stream, &deposit.next_index()).await?;
         while let Some(chunk) = deposit.next_chunk() {
             let mut packed = vec![0; chunk.packed_len()];
@@ -140,6 +162,40 @@ impl Intake {
         sum.unmask(plan).map_err(io::Error::other)
     }
 
+    /// All chunks of a vector from one on.
+    pub(super) fn chunks_from(&self, first: u32) -> impl Iterator<Item = Chunk> + '_ {
+        (first..self.layout.chunk_count()).filter_map(|index| self.layout.chunk(index))
+    }
+
+    /// One chunk of a vector that is complete.
+    pub(super) async fn read_chunk(self: Arc<Self>, member: MemberId, chunk: Chunk) -> io::Result<Vec<u8>> {
+        let file = self.spool(member)?.file.clone();
+        let offset = self.layout.packed_offset(&chunk);
+        blocking(move || {
+            let mut packed = vec![0; chunk.packed_len()];
+            read_at(&file, &mut packed, offset)?;
+            Ok(packed)
+        })
+        .await
+    }
+
+    /// Members whose vectors are complete, with their roots.
+    pub(super) fn complete(&self) -> Vec<(MemberId, Digest)> {
+        let complete = |(member, spool): (&MemberId, &Spool)| {
+            // whoever still writes will say so when it is done
+            let written = spool.written.try_lock().ok()?;
+            let all = written.digests.len() == self.layout.chunk_count() as usize;
+            all.then(|| (*member, vector_root(&written.digests)))
+        };
+        self.spools.iter().filter_map(complete).collect()
+    }
+
+    fn spool(&self, member: MemberId) -> io::Result<&Spool> {
+        self.spools.get(&member).ok_or_else(|| {
+            io::Error::new(io::ErrorKind::PermissionDenied, format!("{member} is not in the mask set"))
+        })
+    }
+
     /// The files with the survivors' vectors, each of which is complete.
     pub(super) fn files(&self, survivors: &SurvivorSet) -> io::Result<Vec<Arc<File>>> {
         let file = |id| {
@@ -151,6 +207,11 @@ impl Intake {
 }
 
 impl Deposit {
+    /// Whether the whole vector is there.
+    pub(super) fn is_complete(&self) -> bool {
+        self.next_chunk().is_none()
+    }
+
     fn next_index(&self) -> u32 {
         self.written.digests.len() as u32
     }
@@ -203,6 +264,31 @@ mod tests {
         encoding::{Reduction, VectorSpec},
     };
 
+    /// An aggregator that passes on a spoilt vector must not make its owner look like a liar.
+    #[tokio::test]
+    async fn an_owner_replaces_what_others_wrote_for_it() {
+        let spec = VectorSpec::default_for([(&[3u64][..], Dtype::F32)], Reduction::Sum, 3);
+        let [owner, aggregator] = [MemberId([1; 32]), MemberId([2; 32])];
+        let folder = tempfile::tempdir().unwrap();
+        let layout = spec.layout(3, 10).unwrap();
+        let length = layout.chunk(0).unwrap().packed_len();
+        let intake = Intake::new(SessionId([0; 32]), layout, [owner], folder.path()).unwrap();
+        let write = async |by, root, byte: u8| {
+            let mut deposit = intake.resume(owner, by, root).await.unwrap();
+            if deposit.next_chunk().is_some() {
+                let mut packed = vec![0; length];
+                packed[0] = byte;
+                deposit.append(packed).await.unwrap();
+            }
+            deposit.finish().unwrap()
+        };
+        let spoilt = write(aggregator, None, 1).await;
+        let true_root = write(owner, None, 2).await;
+        assert_ne!(spoilt, true_root, "the owner's own vector counts");
+        assert_eq!(write(aggregator, None, 1).await, true_root, "nobody replaces it");
+        assert_eq!(write(owner, Some(true_root), 3).await, true_root, "it need not come twice");
+    }
+
     /// A survivor that keeps a stream open must not hold up the sum.
     #[tokio::test]
     async fn files_are_there_while_their_owners_still_write() {
@@ -211,7 +297,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let layout = spec.layout(3, 10).unwrap();
         let intake = Intake::new(SessionId([0; 32]), layout, members, folder.path()).unwrap();
-        let _open = intake.resume(members[0]).await.unwrap();
+        let _open = intake.resume(members[0], members[0], None).await.unwrap();
         let survivors = SurvivorSet(members.map(|id| (id, [0; 32])).to_vec());
         assert_eq!(intake.files(&survivors).unwrap().len(), 2);
         let stranger = SurvivorSet(vec![(MemberId([3; 32]), [0; 32])]);

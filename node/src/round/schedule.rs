@@ -1,8 +1,8 @@
 //! When a round starts, and whose turn it is: pure decisions from what is known of the others.
 //!
 //! A round starts as soon as every member has an input waiting (not counting those unreachable for
-//! [`FORGET`]), or the policy's `gather` after the minimum have. Members address one aggregator per slot;
-//! an aggregator that is not connected is passed over after [`PASS_OVER`], before anything was sent.
+//! [`FORGET`]), or the policy's `gather` after the minimum have. What happens then, slot by slot, is up to
+//! [`consort_protocol::round::Round`].
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -21,9 +21,6 @@ mod tests;
 
 /// A member unreachable for so long is not waited for.
 const FORGET: Duration = Duration::from_secs(30);
-
-/// An aggregator that is not connected keeps its slot for so long.
-const PASS_OVER: Duration = Duration::from_secs(1);
 
 /// What is known of the others.
 pub(super) struct Peers {
@@ -60,9 +57,9 @@ impl Peers {
         self.connected.contains(id)
     }
 
-    /// Members that are neither connected nor me.
-    pub(super) fn absent(&self) -> BTreeSet<MemberId> {
-        self.last_seen.keys().copied().collect()
+    /// Members that are neither connected nor me, and since when.
+    pub(super) fn away(&self) -> &BTreeMap<MemberId, Now> {
+        &self.last_seen
     }
 
     /// The latest round that at least one honest member says it is at: with c liars among those who
@@ -100,22 +97,14 @@ impl Peers {
         };
         others.map(ready_at).try_fold(Now::ZERO, |latest, ready| Some(latest.max(ready?)))
     }
-
-    /// When an aggregator that is not connected loses its slot, once the round could start; `None` for one that is.
-    fn lost_at(&self, id: &MemberId) -> Option<Now> {
-        self.last_seen.get(id).map(|seen| *seen + PASS_OVER)
-    }
 }
 
 /// Waiting for one round to start.
 pub(super) struct Gathering {
     pub(super) round: u64,
-    pub(super) slot: u32,
     order: Vec<MemberId>,
     /// Since when the minimum have an input.
     enough_since: Option<Now>,
-    /// Since when the current slot's aggregator could have proposed.
-    slot_since: Option<Now>,
     /// Since when somebody is ahead and hardly anybody behind.
     behind_since: Option<Now>,
 }
@@ -125,43 +114,25 @@ pub(super) struct Gathering {
 pub(super) enum Decision {
     /// Nothing before this time, unless something changes.
     Wait(Option<Now>),
-    /// It is my turn: propose.
-    Propose,
-    /// The slot's aggregator is not there: the next slot begins.
-    PassOver(MemberId),
+    /// The round begins.
+    Start,
     /// Too few are left in this round, and somebody is ahead: the next round begins.
     NextRound,
 }
 
 impl Gathering {
     pub(super) fn new(manifest: &Manifest, round: u64) -> Self {
-        let order = election::order(manifest, round);
-        Self { round, slot: 0, order, enough_since: None, slot_since: None, behind_since: None }
+        Self { round, order: election::order(manifest, round), enough_since: None, behind_since: None }
     }
 
-    /// Whose turn it is.
-    pub(super) fn aggregator(&self) -> Option<MemberId> {
-        self.order.iter().cycle().nth(self.slot as usize).copied()
-    }
-
-    /// The next slot begins.
-    pub(super) fn next_slot(&mut self) {
-        self.slot += 1;
-        self.slot_since = None;
-    }
-
-    /// Whether the aggregators of all slots from the current one up to `slot` are away.
-    pub(super) fn may_skip_to(&self, slot: u32, peers: &Peers) -> bool {
-        let skipped = self.order.iter().cycle().skip(self.slot as usize);
-        let count = slot.saturating_sub(self.slot) as usize;
-        slot >= self.slot
-            && count <= self.order.len()
-            && skipped.take(count).all(|id| *id != peers.me && !peers.is_connected(id))
+    /// Whether the aggregators of all slots before `slot` are away.
+    pub(super) fn may_begin_in(&self, slot: u32, peers: &Peers) -> bool {
+        let mut skipped = self.order.iter().cycle().take(slot as usize);
+        (slot as usize) < self.order.len() && skipped.all(|id| *id != peers.me && !peers.is_connected(id))
     }
 
     pub(super) fn decide(&mut self, peers: &Peers, task: &Digest, now: Now) -> Decision {
-        let policy = peers.manifest.policy();
-        let gather = Duration::from_millis(policy.gather_ms);
+        let gather = Duration::from_millis(peers.manifest.policy().gather_ms);
         let needed = peers.manifest.min_participants();
         let give_up_at = self.give_up_at(peers, now);
         if peers.ready(self.round, task) < needed {
@@ -175,20 +146,9 @@ impl Gathering {
         if now < start {
             return Decision::Wait(Some(start));
         }
-        if !self.order.iter().any(|id| *id == peers.me || peers.is_connected(id)) {
-            // passing over all of them again and again would not bring one back; time runs once one is
-            self.slot_since = None;
-            return Decision::Wait(None);
-        }
-        let since = *self.slot_since.get_or_insert(now);
-        let Some(aggregator) = self.aggregator() else { return Decision::Wait(None) };
-        if aggregator == peers.me {
-            return Decision::Propose;
-        }
-        // one that is connected but does not propose may see less than I do; it has as long as a phase
-        let patience = since + gather + Duration::from_millis(policy.deadline_ms);
-        let pass_over_at = peers.lost_at(&aggregator).unwrap_or(patience);
-        if now >= pass_over_at { Decision::PassOver(aggregator) } else { Decision::Wait(Some(pass_over_at)) }
+        // without anybody who may aggregate nothing can begin
+        let may_aggregate = self.order.iter().any(|id| *id == peers.me || peers.is_connected(id));
+        if may_aggregate { Decision::Start } else { Decision::Wait(None) }
     }
 
     /// When a round that too few are left in is given up.

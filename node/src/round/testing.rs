@@ -65,6 +65,7 @@ impl Round {
         let array = Array::new(vec![ELEMENTS], Values::I32(Self::values(number))).unwrap();
         let input = encoding::Input { leaves: vec![array], weight: 1 };
         Arc::new(Source {
+            root: None,
             session: SESSION,
             layout: self.layout.clone(),
             input: Arc::new(ValidInput::new(input, &self.spec, &self.layout).unwrap()),

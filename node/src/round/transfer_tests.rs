@@ -54,7 +54,8 @@ impl Aggregator {
         let (from, intake) = (round.id(number), self.intake.clone());
         let (results, ended) = (self.results.clone(), self.ended.clone());
         let served = async move {
-            let outcome = serve(&mut near, from, Some(intake), &ended, &results).await;
+            let outcome = serve(&mut near, from, Some(intake), &ended, &results, None).await;
+            let outcome = outcome.map(|complete| complete.map(|(_, root)| root));
             (outcome, limit - near.reader().limit())
         };
         (far, tokio::spawn(served))
@@ -75,7 +76,7 @@ impl Aggregator {
 }
 
 fn request_bytes() -> u64 {
-    let request = consort_protocol::codec::encode(&Request::Upload(SESSION)).unwrap();
+    let request = consort_protocol::codec::encode(&Request::Upload(SESSION, None)).unwrap();
     request.len() as u64 + 2
 }
 
@@ -138,7 +139,7 @@ async fn an_upload_for_another_session_or_by_a_stranger_to_the_mask_set_is_refus
     let round = Round::new();
     let aggregator = Aggregator::new(&round);
     let (mut far, served) = aggregator.serve(&round, 0, u64::MAX);
-    write_message(&mut far, &Request::Upload(SessionId([6; 32]))).await.unwrap();
+    write_message(&mut far, &Request::Upload(SessionId([6; 32]), None)).await.unwrap();
     assert!(served.await.unwrap().0.unwrap_err().to_string().contains("no session of mine"));
     assert_eq!(far.read(&mut [0]).await.unwrap(), 0, "no chunk is asked for");
     let (far, served) = aggregator.serve(&round, 4, u64::MAX);
@@ -146,8 +147,8 @@ async fn an_upload_for_another_session_or_by_a_stranger_to_the_mask_set_is_refus
     assert_eq!(served.await.unwrap().0.unwrap_err().kind(), io::ErrorKind::PermissionDenied);
     // a node that aggregates nothing
     let (mut far, near) = tokio::io::duplex(1 << 16);
-    write_message(&mut far, &Request::Upload(SESSION)).await.unwrap();
-    let served = serve(near, round.id(0), None, &aggregator.ended, &aggregator.results).await;
+    write_message(&mut far, &Request::Upload(SESSION, None)).await.unwrap();
+    let served = serve(near, round.id(0), None, &aggregator.ended, &aggregator.results, None).await;
     assert!(served.unwrap_err().to_string().contains("no session of mine"));
 }
 
@@ -157,13 +158,16 @@ async fn a_vector_that_ends_early_is_not_complete_and_does_not_stand_in_the_way(
     let aggregator = Aggregator::new(&round);
     let chunks = round.chunks(&round.source(0));
     let (mut far, served) = aggregator.serve(&round, 0, u64::MAX);
-    write_message(&mut far, &Request::Upload(SESSION)).await.unwrap();
+    write_message(&mut far, &Request::Upload(SESSION, None)).await.unwrap();
     assert_eq!(read_message::<u32>(&mut far).await.unwrap(), 0);
     far.write_all(&chunks[..5].concat()).await.unwrap();
     far.write_all(&chunks[5][1..]).await.unwrap();
     drop(far);
     assert_eq!(served.await.unwrap().0.unwrap_err().kind(), io::ErrorKind::UnexpectedEof);
-    assert!(aggregator.intake.resume(round.id(0)).await.unwrap().finish().is_err(), "one chunk is missing");
+    assert!(
+        aggregator.intake.resume(round.id(0), round.id(0), None).await.unwrap().finish().is_err(),
+        "one chunk is missing"
+    );
     aggregator.upload(&round, 1).await;
 }
 
@@ -176,12 +180,12 @@ async fn a_chunk_that_could_not_be_summed_is_refused_as_it_arrives() {
     assert_eq!(*last & 0x80, 0, "the last element leaves bits of the last byte unused");
     *last |= 0x80;
     let (mut far, served) = aggregator.serve(&round, 0, u64::MAX);
-    write_message(&mut far, &Request::Upload(SESSION)).await.unwrap();
+    write_message(&mut far, &Request::Upload(SESSION, None)).await.unwrap();
     assert_eq!(read_message::<u32>(&mut far).await.unwrap(), 0);
     far.write_all(&chunks.concat()).await.unwrap();
     served.await.unwrap().0.unwrap_err();
     assert_eq!(far.read(&mut [0]).await.unwrap(), 0, "not accepted");
-    assert!(aggregator.intake.resume(round.id(0)).await.unwrap().finish().is_err());
+    assert!(aggregator.intake.resume(round.id(0), round.id(0), None).await.unwrap().finish().is_err());
 }
 
 #[tokio::test]
@@ -190,7 +194,7 @@ async fn bytes_beyond_the_vector_are_not_read() {
     let aggregator = Aggregator::new(&round);
     let chunks = round.chunks(&round.source(0));
     let (mut far, served) = aggregator.serve(&round, 0, u64::MAX);
-    write_message(&mut far, &Request::Upload(SESSION)).await.unwrap();
+    write_message(&mut far, &Request::Upload(SESSION, None)).await.unwrap();
     assert_eq!(read_message::<u32>(&mut far).await.unwrap(), 0);
     far.write_all(&chunks.concat()).await.unwrap();
     let _ = far.write_all(&[0; 1000]).await;
@@ -207,7 +211,7 @@ async fn a_stalled_upload_ends_with_an_error_and_holds_nobody_up() {
     let began = tokio::time::Instant::now();
     let (mut silent, never_asked) = aggregator.serve(&round, 1, u64::MAX);
     let (mut far, stalled) = aggregator.serve(&round, 0, u64::MAX);
-    write_message(&mut far, &Request::Upload(SESSION)).await.unwrap();
+    write_message(&mut far, &Request::Upload(SESSION, None)).await.unwrap();
     assert_eq!(read_message::<u32>(&mut far).await.unwrap(), 0);
     far.write_all(&[0; 100]).await.unwrap();
     aggregator.upload(&round, 2).await;
@@ -225,7 +229,7 @@ async fn a_newer_stream_of_a_member_takes_over_from_a_stalled_one() {
     let aggregator = Aggregator::new(&round);
     let chunks = round.chunks(&round.source(0));
     let (mut far, stalled) = aggregator.serve(&round, 0, u64::MAX);
-    write_message(&mut far, &Request::Upload(SESSION)).await.unwrap();
+    write_message(&mut far, &Request::Upload(SESSION, None)).await.unwrap();
     assert_eq!(read_message::<u32>(&mut far).await.unwrap(), 0);
     far.write_all(&chunks[0]).await.unwrap();
     far.write_all(&chunks[1][..100]).await.unwrap();
@@ -245,23 +249,42 @@ async fn an_aggregator_that_stalls_is_given_up() {
         let source = round.source(0);
         async move { send(&source, far, &mut Vec::new()).await }
     });
-    assert_eq!(read_message::<Request>(&mut near).await.unwrap(), Request::Upload(SESSION));
+    assert_eq!(read_message::<Request>(&mut near).await.unwrap(), Request::Upload(SESSION, None));
     write_message(&mut near, &0u32).await.unwrap();
     // it reads nothing, and says nothing
     assert_eq!(sent.await.unwrap().unwrap_err().kind(), io::ErrorKind::TimedOut);
 }
 
+/// What an aggregator says that it has need not come again, whoever sent it; a member's word is for all of
+/// its vector all the same.
 #[tokio::test]
-async fn an_aggregator_cannot_make_a_member_skip_chunks() {
+async fn a_member_signs_for_its_whole_vector_whatever_it_is_asked_for() {
     let round = Round::new();
-    for (first, sent_before) in [(1, 0), (6, 0), (u32::MAX, 2)] {
-        let (far, mut near) = tokio::io::duplex(1 << 16);
+    let root = Aggregator::new(&round).upload(&round, 0).await;
+    for first in [1, 6] {
+        let (far, mut near) = tokio::io::duplex(1 << 23);
         let source = round.source(0);
-        let sent = tokio::spawn(async move { send(&source, far, &mut vec![[0; 32]; sent_before]).await });
-        assert_eq!(read_message::<Request>(&mut near).await.unwrap(), Request::Upload(SESSION));
+        let sent = tokio::spawn(async move { send(&source, far, &mut Vec::new()).await });
+        assert_eq!(read_message::<Request>(&mut near).await.unwrap(), Request::Upload(SESSION, None));
         write_message(&mut near, &first).await.unwrap();
-        assert!(sent.await.unwrap().unwrap_err().to_string().contains("never sent"), "{first}");
+        near.write_all(&[ACCEPTED]).await.unwrap();
+        assert_eq!(sent.await.unwrap().unwrap(), root, "{first}");
+        let mut rest = Vec::new();
+        near.read_to_end(&mut rest).await.unwrap();
+        let expected: usize = (first..6).map(|index| round.layout.chunk(index).unwrap().packed_len()).sum();
+        assert_eq!(rest.len(), expected);
     }
+}
+
+#[tokio::test]
+async fn an_aggregator_cannot_ask_for_chunks_that_there_are_not() {
+    let round = Round::new();
+    let (far, mut near) = tokio::io::duplex(1 << 16);
+    let source = round.source(0);
+    let sent = tokio::spawn(async move { send(&source, far, &mut Vec::new()).await });
+    assert_eq!(read_message::<Request>(&mut near).await.unwrap(), Request::Upload(SESSION, None));
+    write_message(&mut near, &7u32).await.unwrap();
+    assert!(sent.await.unwrap().unwrap_err().to_string().contains("chunk 7 of 6"));
 }
 
 #[tokio::test]
@@ -269,7 +292,7 @@ async fn an_upload_ends_with_its_attempt() {
     let round = Round::new();
     let aggregator = Aggregator::new(&round);
     let (mut far, served) = aggregator.serve(&round, 0, u64::MAX);
-    write_message(&mut far, &Request::Upload(SESSION)).await.unwrap();
+    write_message(&mut far, &Request::Upload(SESSION, None)).await.unwrap();
     assert_eq!(read_message::<u32>(&mut far).await.unwrap(), 0);
     aggregator.ended.cancel();
     assert!(served.await.unwrap().0.unwrap_err().to_string().contains("attempt ended"));
@@ -325,7 +348,7 @@ async fn a_sum_is_fetched_decoded_and_served_on() {
     assert_is_sum_of(&sum.decode(&round.terms(), 3).unwrap(), &[0, 1, 2]);
     let (far, near) = tokio::io::duplex(1 << 16);
     let (results, from) = (first.results.clone(), round.id(1));
-    tokio::spawn(async move { serve(near, from, None, &CancellationToken::new(), &results).await });
+    tokio::spawn(async move { serve(near, from, None, &CancellationToken::new(), &results, None).await });
     let sum = fetch::receive(far, &second.results, &round.layout, root).await.unwrap();
     assert_is_sum_of(&sum.decode(&round.terms(), 3).unwrap(), &[0, 1, 2]);
     assert!(aggregator.folder.path().join(format!("{}.sum", hex::encode(&root[..16]))).exists());

@@ -39,6 +39,8 @@ pub(super) struct Source {
     pub(super) layout: Layout,
     pub(super) input: Arc<ValidInput>,
     pub(super) plan: Arc<MaskPlan>,
+    /// Root of the vector, if it was made before.
+    pub(super) root: Option<Digest>,
 }
 
 struct MaskedChunk {
@@ -53,7 +55,7 @@ pub(super) async fn upload(source: Arc<Source>, to: MemberId, network: Network) 
     loop {
         let error = match network.open_bulk(to).await {
             Ok(stream) => match send(&source, stream, &mut digests).await {
-                Ok(()) => return vector_root(&digests),
+                Ok(root) => return root,
                 Err(error) => error.to_string(),
             },
             Err(error) => error.to_string(),
@@ -65,8 +67,11 @@ pub(super) async fn upload(source: Arc<Source>, to: MemberId, network: Network) 
 
 /// The aggregator's own vector takes the same way without a network.
 pub(super) async fn deposit(source: Arc<Source>, me: MemberId, intake: Arc<Intake>) -> io::Result<Digest> {
-    let mut batches = mask_from(source, 0);
-    let mut deposit = intake.resume(me).await?;
+    let mut batches = mask_from(source.clone(), 0);
+    let mut deposit = intake.resume(me, me, source.root).await?;
+    if let (Some(root), true) = (source.root, deposit.is_complete()) {
+        return Ok(root);
+    }
     while let Some(batch) = batches.recv().await {
         for chunk in batch? {
             deposit.append(chunk.packed).await?;
@@ -75,30 +80,41 @@ pub(super) async fn deposit(source: Arc<Source>, me: MemberId, intake: Arc<Intak
     deposit.finish()
 }
 
-/// One try on one stream. `digests` holds the hashes of all chunks that were ever sent, in order.
+/// One try on one stream; gives the vector's root. `digests` holds the hashes of all chunks that were ever
+/// made, in order.
 pub(super) async fn send(
     source: &Arc<Source>,
     mut stream: impl AsyncRead + AsyncWrite + Unpin,
     digests: &mut Vec<Digest>,
-) -> io::Result<()> {
-    write_message(&mut stream, &Request::Upload(source.session)).await?;
+) -> io::Result<Digest> {
+    write_message(&mut stream, &Request::Upload(source.session, source.root)).await?;
     let first: u32 = read_message(&mut stream).await?;
-    if first as usize > digests.len() {
-        return Err(io::Error::other(format!("the aggregator asks for chunk {first}, which was never sent")));
+    let all = source.layout.chunk_count();
+    if first > all {
+        return Err(io::Error::other(format!("the aggregator asks for chunk {first} of {all}")));
     }
-    let mut batches = mask_from(source.clone(), first);
-    while let Some(batch) = batches.recv().await {
-        for MaskedChunk { index, packed, digest } in batch? {
-            patient(stream.write_all(&packed)).await?;
-            if index as usize == digests.len() {
-                digests.push(digest);
+    let known = source.root.filter(|_| first == all);
+    if known.is_none() {
+        // what the aggregator has already is made again where its hashes are not known any more
+        let mut batches = mask_from(source.clone(), first.min(digests.len() as u32));
+        while let Some(batch) = batches.recv().await {
+            for MaskedChunk { index, packed, digest } in batch? {
+                if index >= first {
+                    patient(stream.write_all(&packed)).await?;
+                }
+                if index as usize == digests.len() {
+                    digests.push(digest);
+                }
             }
         }
     }
     patient(stream.flush()).await?;
     let mut answer = [0];
     patient(stream.read_exact(&mut answer)).await?;
-    if answer == [ACCEPTED] { Ok(()) } else { Err(io::Error::other("the aggregator refused the vector")) }
+    if answer != [ACCEPTED] {
+        return Err(io::Error::other("the aggregator refused the vector"));
+    }
+    Ok(known.unwrap_or_else(|| vector_root(digests)))
 }
 
 /// Masks all chunks from `first` on, in order, ahead of whoever takes them.

@@ -9,7 +9,7 @@ use std::{
 
 use consort_node::{
     Node, NodeOptions, consortium,
-    events::NoObserver,
+    events::{NoObserver, Observer},
     home::Home,
     identity::{NodeIdentity, peer_id},
 };
@@ -94,6 +94,11 @@ impl Consortium {
 
     /// A node of this process.
     pub(crate) fn node(&self, index: usize, peers: Vec<Multiaddr>) -> Node {
+        self.watched(index, peers, Arc::new(NoObserver))
+    }
+
+    /// A node of this process that somebody looks at.
+    pub(crate) fn watched(&self, index: usize, peers: Vec<Multiaddr>, observer: Arc<dyn Observer>) -> Node {
         let home = Home::open(&self.home(index)).unwrap();
         let options = NodeOptions {
             identity: NodeIdentity::load(&home.identity()).unwrap(),
@@ -102,7 +107,7 @@ impl Consortium {
             listen: vec![ANY_PORT.parse().unwrap()],
             peers,
         };
-        Node::start(options, Arc::new(NoObserver)).unwrap()
+        Node::start(options, observer).unwrap()
     }
 
     /// Nodes of this process for these members, until each is connected with all others. Each knows one

@@ -4,6 +4,7 @@
 //! a hang into a failure.
 
 mod consortium;
+mod failover;
 mod process;
 mod refused;
 mod rounds;

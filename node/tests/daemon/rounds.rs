@@ -127,7 +127,7 @@ async fn inputs_that_do_not_fit_are_refused_at_once_and_one_waits_at_a_time() {
     within(node.shutdown()).await;
 }
 
-fn ints(values: &[i64]) -> Submission {
+pub(crate) fn ints(values: &[i64]) -> Submission {
     submission(values.len(), Values::I64(values.to_vec()))
 }
 
@@ -152,7 +152,13 @@ async fn submit(
     within(join_all(nodes.iter().zip(submissions).map(|(node, submission)| node.submit(submission)))).await
 }
 
-fn verify_sum(consortium: &Consortium, result: &RoundResult, round: u64, who: &[usize], sum: &[i64]) {
+pub(crate) fn verify_sum(
+    consortium: &Consortium,
+    result: &RoundResult,
+    round: u64,
+    who: &[usize],
+    sum: &[i64],
+) {
     assert_eq!(result.round, round);
     assert_eq!(members(consortium, &result.survivors), who);
     assert_eq!(members(consortium, &result.roster), who);
@@ -160,7 +166,7 @@ fn verify_sum(consortium: &Consortium, result: &RoundResult, round: u64, who: &[
     assert!(*leaf.values() == Values::I64(sum.to_vec()), "not {sum:?}");
 }
 
-fn members(consortium: &Consortium, ids: &[MemberId]) -> Vec<usize> {
+pub(crate) fn members(consortium: &Consortium, ids: &[MemberId]) -> Vec<usize> {
     let mut indices: Vec<usize> = ids.iter().map(|id| consortium.index(id)).collect();
     indices.sort_unstable();
     indices

@@ -26,7 +26,7 @@ use crate::{
     signing::Signed,
 };
 
-use super::{Progress, all_answered, share_keys::ShareKeys, too_few};
+use super::{Progress, State, all_answered, share_keys::ShareKeys};
 
 pub(super) struct AdvertiseKeys {
     contract: Signed<Contract>,
@@ -100,7 +100,7 @@ impl AdvertiseKeys {
         Ok(())
     }
 
-    pub(super) fn advance(self, seat: &Seat, late: bool, out: &mut Outputs) -> Progress<Self, ShareKeys> {
+    pub(super) fn advance(self, seat: &Seat, late: bool, out: &mut Outputs) -> Progress<Self, State> {
         let members = seat.terms.manifest().members().iter().map(|member| &member.id);
         let answered = |id: &MemberId| self.advertisements.contains_key(id) || self.declined.contains(id);
         if !late && !all_answered(seat, members, answered) {
@@ -108,15 +108,13 @@ impl AdvertiseKeys {
         }
         let (found, needed) = (self.advertisements.len(), seat.terms.manifest().min_participants());
         if found < needed {
-            return Progress::Impossible(too_few(Phase::AdvertiseKeys, found, needed));
+            return Progress::Impossible(seat::too_few(Phase::AdvertiseKeys, found, needed));
         }
-        match self.roster(seat, out) {
-            Ok(session) => Progress::Next(ShareKeys::begin(Arc::new(session), out)),
-            Err(reason) => Progress::Impossible(reason),
-        }
+        self.roster(seat, out)
+            .map_or_else(Progress::Impossible, |next| Progress::Next(State::ShareKeys(next)))
     }
 
-    fn roster(self, seat: &Seat, out: &mut Outputs) -> Result<Session, AbortReason> {
+    fn roster(self, seat: &Seat, out: &mut Outputs) -> Result<ShareKeys, AbortReason> {
         let roster = seat.sign(Roster {
             contract: *seat.terms.digest(),
             advertisements: self.advertisements.into_values().collect(),
@@ -124,9 +122,10 @@ impl AdvertiseKeys {
         let session = Session::new(seat.terms.clone(), &roster, &seat.seen).map_err(|kind| {
             AbortReason::Local { phase: Phase::AdvertiseKeys, detail: format!("my own roster: {kind}") }
         })?;
+        let message = Message::Roster(Box::new(roster));
         for participant in session.participants() {
-            send(out, participant.id, Message::Roster(Box::new(roster.clone())));
+            send(out, participant.id, message.clone());
         }
-        Ok(session)
+        Ok(ShareKeys::begin(Arc::new(session), vec![message], out))
     }
 }

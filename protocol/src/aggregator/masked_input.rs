@@ -3,6 +3,9 @@
 //! A member survives when
 //! 1. its statement passes [`check_masked_input`] and is the only one it made;
 //! 2. its whole vector is here, and its root is the one in the statement.
+//!
+//! Vectors are passed on to standbys as they arrive; the survivors are proposed once enough standbys have
+//! signed that they hold all of them. Where an earlier slot's votes require a set, it is the survivors.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -14,54 +17,87 @@ use crate::{
     fault::FaultKind,
     hash::Digest,
     ids::MemberId,
-    io::{JournalEntry, Output},
+    io::{Now, Output},
     messages::{
         Message,
-        consistency_check::{Proposal, SurvivorSet},
-        masked_input,
+        consistency_check::{Proposed, SurvivorSet},
+        failover::StandbyReceipt,
+        masked_input::MaskedInput as Statement,
+        share_keys::DealtCommitments,
     },
     phase::Phase,
     report::AbortReason,
     roster::Session,
-    seat::{self, Outputs, Seat, send},
+    seat::{self, Outputs, Seat},
     signing::Signed,
 };
 
-use super::{Progress, all_answered, consistency_check::ConsistencyCheck, share_keys::Verifiers, too_few};
+use super::{
+    Progress, State, all_answered, consistency_check::ConsistencyCheck, standbys::Standbys,
+    verifiers::Verifiers,
+};
+
+/// A set that earlier votes require.
+pub(super) struct Required {
+    pub(super) statements: Vec<Signed<Statement>>,
+    pub(super) digest: Digest,
+}
 
 pub(super) struct MaskedInput {
     pub(super) session: Arc<Session>,
     mask_set: AcceptedMaskSet,
-    verifiers: BTreeMap<MemberId, Verifiers>,
-    statements: BTreeMap<MemberId, Signed<masked_input::MaskedInput>>,
+    verifiers: Verifiers,
+    required: Option<Required>,
+    statements: BTreeMap<MemberId, Signed<Statement>>,
     roots: BTreeMap<MemberId, Digest>,
     /// Members whose vector is not the one they signed.
     refused: BTreeSet<MemberId>,
+    standbys: Standbys,
+    /// The survivors, once they are chosen and only standbys are waited for.
+    chosen: Option<Vec<Signed<Statement>>>,
+    /// What has been said to all, for those who come back.
+    pub(super) announced: Vec<Message>,
 }
 
 impl MaskedInput {
     pub(super) fn begin(
+        seat: &Seat,
         session: Arc<Session>,
         mask_set: AcceptedMaskSet,
-        verifiers: BTreeMap<MemberId, Verifiers>,
+        verifiers: Verifiers,
+        required: Option<Required>,
+        announced: Vec<Message>,
         out: &mut Outputs,
     ) -> Self {
         out.push(Output::Phase(Phase::MaskedInput));
         out.push(Output::Receive(session.id(), mask_set.ids().collect()));
+        let expected = required.as_ref().map_or(mask_set.dealers().len(), |set| set.statements.len());
+        let statements = match &required {
+            Some(set) => {
+                set.statements.iter().map(|statement| (statement.signer, statement.clone())).collect()
+            }
+            None => BTreeMap::new(),
+        };
+        let standbys = Standbys::new(&session, seat, expected);
         Self {
             session,
             mask_set,
             verifiers,
-            statements: BTreeMap::new(),
+            required,
+            statements,
             roots: BTreeMap::new(),
             refused: BTreeSet::new(),
+            standbys,
+            chosen: None,
+            announced,
         }
     }
 
     pub(super) fn statement(
         &mut self,
         from: MemberId,
-        statement: Signed<masked_input::MaskedInput>,
+        statement: Signed<Statement>,
+        out: &mut Outputs,
     ) -> Result<(), FaultKind> {
         if statement.signer != from {
             return Err(FaultKind::Author { signer: statement.signer, expected: from });
@@ -71,37 +107,116 @@ impl MaskedInput {
             return seat::repeated(&first.digest(), &statement.digest()).map_or(Ok(()), Err);
         }
         self.statements.insert(from, statement);
-        self.compare(from)
+        self.compare(from, out)
     }
 
-    pub(super) fn received(&mut self, from: MemberId, root: Digest) -> Result<(), FaultKind> {
+    pub(super) fn received(
+        &mut self,
+        from: MemberId,
+        root: Digest,
+        out: &mut Outputs,
+    ) -> Result<(), FaultKind> {
         if !self.mask_set.contains(&from) {
             return Err(FaultKind::Stranger(from));
         }
         self.roots.entry(from).or_insert(root);
-        self.compare(from)
+        self.compare(from, out)
     }
 
-    pub(super) fn advance(
-        self,
+    pub(super) fn commitments(&mut self, dealer: MemberId, commitments: &DealtCommitments) {
+        if let Some(pinned) = self.mask_set.commitments_of(&dealer) {
+            self.verifiers.add(&self.session, dealer, commitments, Some(pinned));
+        }
+    }
+
+    pub(super) fn receipt(
+        &mut self,
         seat: &Seat,
-        late: bool,
+        from: MemberId,
+        receipt: Signed<StandbyReceipt>,
+    ) -> Result<(), FaultKind> {
+        if receipt.signer != from {
+            return Err(FaultKind::Author { signer: receipt.signer, expected: from });
+        }
+        let Some(chosen) = &self.chosen else { return Err(FaultKind::Unexpected) };
+        let survivors = SurvivorSet::of(chosen).digest();
+        if receipt.body != (StandbyReceipt { session: self.session.id(), slot: seat.slot, survivors }) {
+            return Err(FaultKind::Session);
+        }
+        receipt.verify().map_err(|_| FaultKind::Signature)?;
+        self.standbys.signed(from, receipt);
+        Ok(())
+    }
+
+    /// Gives when the phase is to be over at the latest, where that is another time than before.
+    pub(super) fn advance(
+        mut self,
+        seat: &Seat,
+        now: Now,
+        deadline: &mut Now,
         out: &mut Outputs,
-    ) -> Progress<Self, ConsistencyCheck> {
-        let ids: Vec<MemberId> = self.mask_set.ids().collect();
-        let done = |id: &MemberId| self.survives(id) || self.refused.contains(id);
-        if !late && !all_answered(seat, ids.iter(), done) {
-            return Progress::Waiting(self);
+    ) -> Progress<Self, State> {
+        let late = now >= *deadline;
+        if self.chosen.is_none() {
+            match self.choose(seat, late) {
+                Ok(true) => {}
+                Ok(false) => return Progress::Waiting(self),
+                Err(reason) if self.required.is_some() || !seat.has_quorum(&self.session) => {
+                    return Progress::Impossible(reason);
+                }
+                // no set was ever voted for, so the members are asked to begin again with who is left
+                Err(reason) => {
+                    let (session, announced) = (self.session, self.announced);
+                    let why = reason.to_string();
+                    return match ConsistencyCheck::abandon(seat, session, &why, announced, out) {
+                        Ok(next) => Progress::Next(State::ConsistencyCheck(next)),
+                        Err(reason) => Progress::Impossible(reason),
+                    };
+                }
+            }
+            *deadline = now + seat.terms.deadline(Phase::MaskedInput);
         }
-        let (found, needed) =
-            (ids.iter().filter(|id| self.survives(id)).count(), self.session.min_survivors());
-        if found < needed {
-            return Progress::Impossible(too_few(Phase::MaskedInput, found, needed));
-        }
-        match self.propose(seat, out) {
-            Ok(next) => Progress::Next(next),
+        let late = now >= *deadline;
+        let Some(chosen) = &self.chosen else { return Progress::Waiting(self) };
+        let survivors = SurvivorSet::of(chosen);
+        let Some(standbys) = self.standbys.complete(&self.session, seat, &survivors, out) else {
+            return if late {
+                Progress::Impossible(self.standbys.too_few(&self.session, survivors.0.len()))
+            } else {
+                Progress::Waiting(self)
+            };
+        };
+        let Self { session, mask_set, verifiers, chosen, announced, .. } = self;
+        let proposed = Proposed::Survivors { statements: chosen.unwrap_or_default(), standbys };
+        match ConsistencyCheck::propose(seat, session, mask_set, verifiers, proposed, announced, out) {
+            Ok(next) => Progress::Next(State::ConsistencyCheck(next)),
             Err(reason) => Progress::Impossible(reason),
         }
+    }
+
+    /// Chooses the survivors; gives whether it is time.
+    fn choose(&mut self, seat: &Seat, late: bool) -> Result<bool, AbortReason> {
+        let wanted: Vec<MemberId> = match &self.required {
+            Some(set) => set.statements.iter().map(|statement| statement.signer).collect(),
+            None => self.mask_set.ids().collect(),
+        };
+        let done = |id: &MemberId| self.survives(id) || self.refused.contains(id);
+        if !late && !all_answered(seat, wanted.iter(), done) {
+            return Ok(false);
+        }
+        let found = wanted.iter().filter(|id| self.survives(id)).count();
+        let needed = self.required.as_ref().map_or(self.session.min_survivors(), |set| set.statements.len());
+        if found < needed {
+            return Err(seat::too_few(Phase::MaskedInput, found, needed));
+        }
+        let chosen = wanted.iter().filter(|id| self.survives(id));
+        let chosen: Vec<_> = chosen.filter_map(|id| self.statements.get(id).cloned()).collect();
+        let right = self.required.as_ref().is_none_or(|set| SurvivorSet::of(&chosen).digest() == set.digest);
+        if !right {
+            return Err(seat::too_few(Phase::MaskedInput, found, needed));
+        }
+        self.chosen = Some(chosen);
+        Ok(true)
     }
 
     fn survives(&self, id: &MemberId) -> bool {
@@ -109,28 +224,17 @@ impl MaskedInput {
         signed.is_some() && signed == self.roots.get(id)
     }
 
-    fn compare(&mut self, from: MemberId) -> Result<(), FaultKind> {
+    fn compare(&mut self, from: MemberId, out: &mut Outputs) -> Result<(), FaultKind> {
         match (self.statements.get(&from), self.roots.get(&from)) {
             (Some(statement), Some(root)) if statement.body.root != *root => {
                 self.refused.insert(from);
                 Err(FaultKind::Root)
             }
+            (Some(_), Some(_)) => {
+                self.standbys.here(from, out);
+                Ok(())
+            }
             _ => Ok(()),
         }
-    }
-
-    fn propose(mut self, seat: &Seat, out: &mut Outputs) -> Result<ConsistencyCheck, AbortReason> {
-        let ids: Vec<MemberId> = self.mask_set.ids().filter(|id| self.survives(id)).collect();
-        let statements: Vec<_> = ids.iter().filter_map(|id| self.statements.remove(id)).collect();
-        let survivors =
-            SurvivorSet(statements.iter().map(|statement| (statement.signer, statement.body.root)).collect());
-        let (session, slot) = (self.session.id(), seat.terms.contract().slot);
-        let proposal = seat.sign(Proposal { session, slot, survivors: statements })?;
-        out.push(Output::Phase(Phase::ConsistencyCheck));
-        out.push(Output::Journal(JournalEntry::Proposed(session, slot, survivors.digest())));
-        for member in self.mask_set.ids() {
-            send(out, member, Message::Proposal(Box::new(proposal.clone())));
-        }
-        Ok(ConsistencyCheck::begin(self.session, self.mask_set, self.verifiers, slot, survivors))
     }
 }

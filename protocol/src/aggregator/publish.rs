@@ -23,16 +23,26 @@ pub(super) struct Publish {
     pub(super) session: Arc<Session>,
     published: Published,
     acknowledged: BTreeSet<MemberId>,
+    /// What has been said to all, for those who come back.
+    pub(super) announced: Vec<Message>,
 }
 
 impl Publish {
-    pub(super) fn begin(seat: &Seat, session: Arc<Session>, published: Published, out: &mut Outputs) -> Self {
+    pub(super) fn begin(
+        seat: &Seat,
+        session: Arc<Session>,
+        published: Published,
+        mut announced: Vec<Message>,
+        out: &mut Outputs,
+    ) -> Self {
         out.push(Output::Phase(Phase::Publish));
         let everybody: Vec<MemberId> = seat::others(seat).chain([seat.me]).collect();
+        let message = Message::Published(Box::new(published.clone()));
         for member in everybody {
-            send(out, member, Message::Published(Box::new(published.clone())));
+            send(out, member, message.clone());
         }
-        Self { session, published, acknowledged: BTreeSet::new() }
+        announced.push(message);
+        Self { session, published, acknowledged: BTreeSet::new(), announced }
     }
 
     pub(super) fn acknowledge(

@@ -30,30 +30,28 @@ use crate::{
     phase::Phase,
     report::AbortReason,
     roster::{Session, ascending},
-    seat::{Outputs, Seat, send},
-    sharing::Verifier,
+    seat::{self, Outputs, Seat, send},
     signing::Signed,
 };
 
-use super::{Progress, all_answered, masked_input::MaskedInput, too_few};
-
-/// What a dealer's revealed shares are checked against.
-pub(super) struct Verifiers {
-    pub(super) mask_key: Verifier,
-    pub(super) self_mask: Verifier,
-}
+use super::{
+    Progress, State, all_answered, consistency_check::ConsistencyCheck, masked_input::MaskedInput,
+    verifiers::Verifiers,
+};
 
 pub(super) struct ShareKeys {
     pub(super) session: Arc<Session>,
     /// Dealers that each member confirmed, with the digests of their commitments.
     confirmed: BTreeMap<MemberId, BTreeMap<MemberId, Digest>>,
-    verifiers: BTreeMap<MemberId, (Digest, Verifiers)>,
+    verifiers: Verifiers,
+    /// What has been said to all, for those who come back.
+    pub(super) announced: Vec<Message>,
 }
 
 impl ShareKeys {
-    pub(super) fn begin(session: Arc<Session>, out: &mut Outputs) -> Self {
+    pub(super) fn begin(session: Arc<Session>, announced: Vec<Message>, out: &mut Outputs) -> Self {
         out.push(Output::Phase(Phase::ShareKeys));
-        Self { session, confirmed: BTreeMap::new(), verifiers: BTreeMap::new() }
+        Self { session, confirmed: BTreeMap::new(), verifiers: Verifiers::default(), announced }
     }
 
     pub(super) fn receipt(
@@ -65,7 +63,7 @@ impl ShareKeys {
         if receipt.signer != from {
             return Err(FaultKind::Author { signer: receipt.signer, expected: from });
         }
-        let participant = self.session.participant(&from).ok_or(FaultKind::Stranger(from))?;
+        self.session.participant(&from).ok_or(FaultKind::Stranger(from))?;
         let Receipt { session, confirmed } = &receipt.body;
         if *session != self.session.id() {
             return Err(FaultKind::Session);
@@ -88,46 +86,54 @@ impl ShareKeys {
         if !confirmed.iter().any(|(dealer, named)| *dealer == from && *named == digest) {
             return Err(FaultKind::Commitments);
         }
-        match self.verifiers.get(&from) {
-            Some((first, _)) if *first != digest => return Err(FaultKind::Equivocation),
-            Some(_) => {}
-            None => {
-                let threshold = self.session.threshold();
-                let mask_key = commitments.mask_key.verifier(threshold, &participant.mask_key.point());
-                let self_mask = commitments.self_mask.verifier(threshold, &participant.self_mask);
-                let (Ok(mask_key), Ok(self_mask)) = (mask_key, self_mask) else {
-                    return Err(FaultKind::Commitments);
-                };
-                self.verifiers.insert(from, (digest, Verifiers { mask_key, self_mask }));
-            }
+        if self.verifiers.digest_of(&from).is_some_and(|first| *first != digest) {
+            return Err(FaultKind::Equivocation);
+        }
+        if !self.verifiers.add(&self.session, from, commitments, None) {
+            return Err(FaultKind::Commitments);
         }
         self.confirmed.entry(from).or_default().extend(receipt.body.confirmed);
         Ok(())
     }
 
-    pub(super) fn advance(
-        mut self,
-        seat: &Seat,
-        late: bool,
-        out: &mut Outputs,
-    ) -> Progress<Self, MaskedInput> {
+    pub(super) fn advance(self, seat: &Seat, late: bool, out: &mut Outputs) -> Progress<Self, State> {
         let participants = self.session.participants().iter().map(|participant| &participant.id);
         if !late && !all_answered(seat, participants, |id| self.confirmed.contains_key(id)) {
             return Progress::Waiting(self);
         }
         let needed = self.session.min_survivors();
         let dealers = self.confirmed_dealers(needed);
-        if dealers.len() < needed {
-            return Progress::Impossible(too_few(Phase::ShareKeys, dealers.len(), needed));
+        let next = if dealers.len() < needed && !seat.has_quorum(&self.session) {
+            Err(seat::too_few(Phase::ShareKeys, dealers.len(), needed))
+        } else if dealers.len() < needed {
+            // nothing was masked yet: the members are asked to begin again with who is left
+            let why = seat::too_few(Phase::ShareKeys, dealers.len(), needed).to_string();
+            ConsistencyCheck::abandon(seat, self.session, &why, self.announced, out)
+                .map(State::ConsistencyCheck)
+        } else {
+            self.announce(seat, dealers, out).map(State::MaskedInput)
+        };
+        next.map_or_else(Progress::Impossible, Progress::Next)
+    }
+
+    fn announce(
+        self,
+        seat: &Seat,
+        dealers: Vec<(MemberId, Digest)>,
+        out: &mut Outputs,
+    ) -> Result<MaskedInput, AbortReason> {
+        let Self { session, verifiers, mut announced, .. } = self;
+        let statement = seat.sign(MaskSet { session: session.id(), dealers })?;
+        let mask_set = AcceptedMaskSet::check(&session, &statement).map_err(|kind| AbortReason::Local {
+            phase: Phase::ShareKeys,
+            detail: format!("my own mask set: {kind}"),
+        })?;
+        let message = Message::MaskSet(Box::new(statement));
+        for participant in session.participants() {
+            send(out, participant.id, message.clone());
         }
-        let verifiers = dealers
-            .iter()
-            .filter_map(|(dealer, _)| Some((*dealer, self.verifiers.remove(dealer)?.1)))
-            .collect();
-        match announce(seat, &self.session, dealers, out) {
-            Ok(mask_set) => Progress::Next(MaskedInput::begin(self.session, mask_set, verifiers, out)),
-            Err(reason) => Progress::Impossible(reason),
-        }
+        announced.push(message);
+        Ok(MaskedInput::begin(seat, session, mask_set, verifiers, None, announced, out))
     }
 
     /// Dealers that enough members confirmed: as many more than the threshold as can be asked for while
@@ -139,8 +145,7 @@ impl ShareKeys {
         };
         let mut dealers: Vec<_> = self
             .verifiers
-            .iter()
-            .map(|(dealer, (digest, _))| (*dealer, *digest))
+            .digests()
             .map(|dealer| (confirmations(&dealer), dealer))
             .filter(|(confirmed, _)| *confirmed >= threshold)
             .collect();
@@ -151,17 +156,4 @@ impl ShareKeys {
         dealers.retain(|(confirmed, _)| *confirmed >= asked.unwrap_or(threshold));
         dealers.into_iter().map(|(_, dealer)| dealer).collect()
     }
-}
-
-fn announce(
-    seat: &Seat,
-    session: &Session,
-    dealers: Vec<(MemberId, Digest)>,
-    out: &mut Outputs,
-) -> Result<AcceptedMaskSet, AbortReason> {
-    let mask_set = seat.sign(MaskSet { session: session.id(), dealers })?;
-    for participant in session.participants() {
-        send(out, participant.id, Message::MaskSet(Box::new(mask_set.clone())));
-    }
-    Ok(AcceptedMaskSet { digest: mask_set.digest(), dealers: mask_set.body.dealers })
 }

@@ -8,7 +8,10 @@
 //! Secrets are reconstructed from the first threshold of shares and compared with C₀. Only where that
 //! fails are the shares checked one by one; whoever revealed a wrong one is named and left out.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use rand_core::CryptoRng;
 
@@ -20,28 +23,32 @@ use crate::{
     io::Output,
     masking::{MaskPlan, MaskSeed, Sign, pairwise_mask_seed, self_mask_seed},
     messages::{
+        Message,
         consistency_check::Certificate,
         publish::{Published, Sum},
+        share_keys::{DealtCommitments, MaskSet},
         unmasking::{Reveal, RevealedShare},
     },
     phase::Phase,
     report::AbortReason,
     roster::Session,
-    seat::{Outputs, Seat},
+    seat::{self, Outputs, Seat},
     sharing::{Lagrange, RecoveredMaskKey, RecoveredSecret, Share, ShareIndex, Verifier},
     signing::Signed,
 };
 
-use super::{Progress, all_answered, publish::Publish, share_keys::Verifiers, too_few};
+use super::{Progress, State, all_answered, publish::Publish, verifiers::Verifiers};
 
 pub(super) struct Unmasking {
     pub(super) session: Arc<Session>,
     mask_set: AcceptedMaskSet,
-    verifiers: BTreeMap<MemberId, Verifiers>,
+    verifiers: Verifiers,
     certificate: Certificate,
     reveals: BTreeMap<MemberId, BTreeMap<MemberId, RevealedShare>>,
     /// Everybody whose reveal was looked at, good or bad.
-    answered: std::collections::BTreeSet<MemberId>,
+    answered: BTreeSet<MemberId>,
+    /// What has been said to all, for those who come back.
+    pub(super) announced: Vec<Message>,
 }
 
 /// Shares of one dealer that cannot give its secret.
@@ -56,11 +63,18 @@ impl Unmasking {
     pub(super) fn begin(
         session: Arc<Session>,
         mask_set: AcceptedMaskSet,
-        verifiers: BTreeMap<MemberId, Verifiers>,
+        verifiers: Verifiers,
         certificate: Certificate,
+        announced: Vec<Message>,
     ) -> Self {
         let (reveals, answered) = Default::default();
-        Self { session, mask_set, verifiers, certificate, reveals, answered }
+        Self { session, mask_set, verifiers, certificate, reveals, answered, announced }
+    }
+
+    pub(super) fn commitments(&mut self, dealer: MemberId, commitments: &DealtCommitments) {
+        if let Some(pinned) = self.mask_set.commitments_of(&dealer) {
+            self.verifiers.add(&self.session, dealer, commitments, Some(pinned));
+        }
     }
 
     pub(super) fn reveal(&mut self, from: MemberId, reveal: Signed<Reveal>) -> Result<(), FaultKind> {
@@ -94,13 +108,20 @@ impl Unmasking {
         late: bool,
         rng: &mut impl CryptoRng,
         out: &mut Outputs,
-    ) -> Progress<Self, Summing> {
+    ) -> Progress<Self, State> {
         let needed = self.session.threshold().get();
         while self.reveals.len() >= needed {
             match self.plan(rng) {
                 Ok(plan) => {
                     out.push(Output::Unmask(self.certificate.survivors.clone(), Box::new(plan)));
-                    return Progress::Next(Summing { session: self.session, certificate: self.certificate });
+                    let Self { session, certificate, mask_set, announced, .. } = self;
+                    let mask_set = mask_set.statement().clone();
+                    return Progress::Next(State::Summing(Summing {
+                        session,
+                        certificate,
+                        mask_set,
+                        announced,
+                    }));
                 }
                 Err(Failed::Missing) => break,
                 Err(Failed::Wrong(liars)) => {
@@ -113,7 +134,7 @@ impl Unmasking {
         }
         let ids: Vec<MemberId> = self.mask_set.ids().collect();
         if late || all_answered(seat, ids.iter(), |id| self.answered.contains(id)) {
-            return Progress::Impossible(too_few(Phase::Unmasking, self.reveals.len(), needed));
+            return Progress::Impossible(seat::too_few(Phase::Unmasking, self.reveals.len(), needed));
         }
         Progress::Waiting(self)
     }
@@ -218,6 +239,8 @@ impl Unmasking {
 pub(super) struct Summing {
     pub(super) session: Arc<Session>,
     certificate: Certificate,
+    mask_set: Signed<MaskSet>,
+    pub(super) announced: Vec<Message>,
 }
 
 impl Summing {
@@ -227,7 +250,7 @@ impl Summing {
             survivors: self.certificate.survivors.digest(),
             root,
         })?;
-        let published = Published { sum, certificate: self.certificate };
-        Ok(Publish::begin(seat, self.session, published, out))
+        let published = Published { sum, certificate: self.certificate, mask_set: self.mask_set };
+        Ok(Publish::begin(seat, self.session, published, self.announced, out))
     }
 }

@@ -9,6 +9,7 @@ use rand_core::CryptoRng;
 
 use crate::{
     fault::FaultKind,
+    hash::Digest,
     ids::{MemberId, SessionId},
     io::{JournalEntry, Output},
     messages::{
@@ -24,7 +25,11 @@ use crate::{
     signing::Signed,
 };
 
-use super::{sealing::SealingKey, share_keys::ShareKeys};
+use super::{
+    playing::{Playing, Stage},
+    sealing::SealingKey,
+    share_keys::ShareKeys,
+};
 
 /// Sessions of which a dealer's early shares are kept: this one, and as many earlier ones as may still
 /// be on their way.
@@ -72,7 +77,7 @@ impl AdvertiseKeys {
             attempt: contract.attempt,
             slot: contract.slot,
         }));
-        send(out, seat.terms.aggregator(), Message::Advertise(Box::new(advertisement.clone())));
+        send(out, seat.aggregator(), Message::Advertise(Box::new(advertisement.clone())));
         Ok(Self { secrets, sealing, advertisement, early: BTreeMap::new() })
     }
 
@@ -98,6 +103,16 @@ impl AdvertiseKeys {
         Ok(())
     }
 
+    /// The advertisement once more, for an aggregator that may not have heard it.
+    pub(super) fn resend(&self, seat: &Seat, out: &mut Outputs) {
+        send(out, seat.aggregator(), Message::Advertise(Box::new(self.advertisement.clone())));
+    }
+
+    /// Digest of what I advertised.
+    pub(super) fn advertised(&self) -> Digest {
+        self.advertisement.digest()
+    }
+
     pub(super) fn check(&self, seat: &Seat, roster: &Signed<Roster>) -> Result<Session, FaultKind> {
         let session = Session::new(seat.terms.clone(), roster, &seat.seen)?;
         let mine = session.position(&seat.me).and_then(|at| roster.body.advertisements.get(at));
@@ -108,26 +123,34 @@ impl AdvertiseKeys {
         self,
         seat: &Seat,
         session: Session,
-        roster: &Signed<Roster>,
         rng: &mut impl CryptoRng,
         out: &mut Outputs,
-    ) -> Result<ShareKeys, AbortReason> {
-        let (contract, id) = (seat.terms.contract(), session.id());
+    ) -> Result<Playing, AbortReason> {
+        let id = session.id();
         out.push(Output::Phase(Phase::ShareKeys));
-        out.push(Output::Journal(JournalEntry::RosterAccepted {
-            round: contract.round,
-            attempt: contract.attempt,
-            session: id,
-            participants: session.participants().iter().map(|participant| participant.id).collect(),
-            keys: session.keys().collect(),
-        }));
-        let mut next =
-            ShareKeys::begin(seat, Arc::new(session), roster.digest(), self.secrets, self.sealing, rng, out)?;
+        out.push(Output::Journal(accepted(&session)));
+        let session = Arc::new(session);
+        let mut sharing = ShareKeys::begin(seat, session.clone(), self.secrets, self.sealing, rng, out)?;
+        let mut known = BTreeMap::from([(seat.me, sharing.commitments().clone())]);
         for (dealer, mut kept) in self.early {
-            if let Some(shares) = kept.remove(&id) {
-                next.early(seat, dealer, &shares, out)?;
+            if let Some(shares) = kept.remove(&id)
+                && let Some(commitments) = sharing.early(seat, dealer, &shares, out)?
+            {
+                known.insert(dealer, commitments);
             }
         }
-        Ok(next)
+        Ok(Playing::new(session, Stage::ShareKeys(Box::new(sharing)), known))
+    }
+}
+
+/// What is journalled when a roster is accepted.
+pub(super) fn accepted(session: &Session) -> JournalEntry {
+    let contract = session.terms().contract();
+    JournalEntry::RosterAccepted {
+        round: contract.round,
+        attempt: contract.attempt,
+        session: session.id(),
+        participants: session.participants().iter().map(|participant| participant.id).collect(),
+        keys: session.keys().collect(),
     }
 }

@@ -1,19 +1,17 @@
-//! `consistency-check`: one vote in this slot, and the certificate back.
+//! `consistency-check`: one vote in a slot, and the certificate back.
 //!
-//! A certificate is checked by [`check_certificate`]; this file adds what only the member itself can see:
+//! A proposal is checked by [`check_proposal`](crate::certificate::check_proposal) and against what the
+//! slot allows, a certificate by [`check_certificate`]; this file adds what only the member itself can see:
 //! 1. if I am among the survivors, then with the root that I signed.
-
-use std::sync::Arc;
 
 use crate::{
     certificate::{AcceptedMaskSet, check_certificate},
     fault::FaultKind,
     hash::Digest,
-    ids::MemberId,
     io::{JournalEntry, Output},
     messages::{
         Message,
-        consistency_check::{Certificate, Proposal, SurvivorSet, Vote},
+        consistency_check::{Certificate, Proposal, Proposed, SurvivorSet, Value, Vote},
     },
     phase::Phase,
     report::AbortReason,
@@ -22,51 +20,55 @@ use crate::{
     signing::Signed,
 };
 
-use super::{held::HeldShares, masked_input::MaskedInput, publish::AwaitingResult, unmasking};
+use super::{ballot::Ballot, masked_input::Masked};
 
-pub(super) struct ConsistencyCheck {
-    session: Arc<Session>,
-    mask_set: AcceptedMaskSet,
-    held: HeldShares,
-    root: Option<Digest>,
-    me: MemberId,
-    /// Digest of the proposal that got the vote.
-    pub(super) proposal: Digest,
-}
-
-impl ConsistencyCheck {
-    pub(super) fn begin(
-        seat: &Seat,
-        masked: MaskedInput,
-        survivors: &SurvivorSet,
-        proposal: &Signed<Proposal>,
-        out: &mut Outputs,
-    ) -> Result<Self, AbortReason> {
-        let MaskedInput { session, mask_set, held, root, .. } = masked;
-        let (slot, survivors) = (proposal.body.slot, survivors.digest());
-        let vote = seat.sign(Vote { session: session.id(), slot, survivors })?;
-        out.push(Output::Phase(Phase::ConsistencyCheck));
-        out.push(Output::Journal(JournalEntry::Voted(session.id(), slot, survivors)));
-        send(out, seat.terms.aggregator(), Message::Vote(Box::new(vote)));
-        Ok(Self { session, mask_set, held, root, me: seat.me, proposal: proposal.digest() })
-    }
-
-    pub(super) fn check(&self, certificate: &Certificate) -> Result<(), FaultKind> {
-        check_certificate(&self.session, &self.mask_set, certificate)?;
-        let survivors = &certificate.survivors;
-        if survivors.contains(&self.me) && survivors.root_of(&self.me) != self.root.as_ref() {
+/// Checks a proposal of the slot's aggregator; nothing where there is nothing to vote on.
+pub(super) fn check(
+    seat: &Seat,
+    ballot: &mut Ballot,
+    mask_set: Option<&AcceptedMaskSet>,
+    root: Option<&Digest>,
+    proposal: &Signed<Proposal>,
+) -> Result<Option<Value>, FaultKind> {
+    if let Proposed::Survivors { statements, .. } = &proposal.body.value {
+        let mine = statements.iter().find(|statement| statement.signer == seat.me);
+        if mine.is_some_and(|mine| Some(&mine.body.root) != root) {
             return Err(FaultKind::Altered);
         }
-        Ok(())
     }
+    ballot.check(mask_set, proposal)
+}
 
-    pub(super) fn certified(
-        self,
-        seat: &Seat,
-        certificate: &Certificate,
-        out: &mut Outputs,
-    ) -> Result<AwaitingResult, AbortReason> {
-        unmasking::reveal(seat, &self.session, &self.mask_set, self.held, certificate, out)?;
-        Ok(AwaitingResult::new(self.session, self.mask_set))
-    }
+/// Votes: on disk before it leaves.
+pub(super) fn vote(
+    seat: &Seat,
+    session: &Session,
+    ballot: &mut Ballot,
+    proposal: &Signed<Proposal>,
+    value: Value,
+    out: &mut Outputs,
+) -> Result<(), AbortReason> {
+    let slot = proposal.body.slot;
+    let vote = seat.sign(Vote { session: session.id(), slot, value })?;
+    ballot.vote(proposal, value);
+    out.push(Output::Phase(Phase::ConsistencyCheck));
+    out.push(Output::Journal(JournalEntry::Voted(session.id(), slot, value)));
+    send(out, seat.aggregator(), Message::Vote(Box::new(vote)));
+    Ok(())
+}
+
+/// Checks a certificate of any slot: once there is one, it holds whatever slot has begun since.
+pub(super) fn check_certified(
+    seat: &Seat,
+    session: &Session,
+    masked: &Masked,
+    certificate: &Certificate,
+) -> Result<(), FaultKind> {
+    check_certificate(session, &masked.mask_set, certificate)?;
+    check_mine(seat, masked, &certificate.survivors)
+}
+
+fn check_mine(seat: &Seat, masked: &Masked, survivors: &SurvivorSet) -> Result<(), FaultKind> {
+    let mine = survivors.root_of(&seat.me);
+    if mine.is_some() && mine != masked.root() { Err(FaultKind::Altered) } else { Ok(()) }
 }

@@ -6,8 +6,12 @@ use crate::{
     certificate::AcceptedMaskSet,
     hash::Digest,
     ids::MemberId,
-    messages::{consistency_check::SurvivorSet, unmasking::RevealedShare},
+    messages::{
+        consistency_check::SurvivorSet,
+        unmasking::{Reveal, RevealedShare},
+    },
     sharing::Share,
+    signing::Signed,
 };
 
 /// Both shares of one dealer's secrets. They erase themselves on drop.
@@ -18,6 +22,17 @@ pub(super) struct HeldShare {
     pub(super) self_mask: Share,
     /// Digest of the commitments against which both were verified.
     pub(super) commitments: Digest,
+}
+
+/// The shares before and after they were revealed: what has been said can be repeated, and nothing else
+/// can be said any more.
+pub(super) enum Disclosure {
+    /// Nothing has been revealed.
+    Held(HeldShares),
+    /// This has been revealed.
+    Revealed(Box<Signed<Reveal>>),
+    /// They could not be revealed, and are gone.
+    Nothing,
 }
 
 /// Shares by dealer. Consumed by [`HeldShares::reveal`], so no second reveal can be made from them.

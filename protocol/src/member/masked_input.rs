@@ -1,22 +1,17 @@
 //! `masked-input`: the masks of this session go onto the input, and the vector to the aggregator.
 //!
-//! The member's own secrets end here: both are turned into mask seeds and erased. A proposal is checked by
-//! [`check_proposal`]; this file adds what only the member itself can see:
-//! 1. if I am among the survivors, then with the root that I signed.
+//! The member's own secrets end here: both are turned into mask seeds and erased. If the slot passes to
+//! another aggregator, the identical vector goes to that one, made again from the same seeds.
 
 use std::sync::Arc;
 
 use crate::{
-    certificate::{AcceptedMaskSet, check_proposal},
-    fault::FaultKind,
+    certificate::AcceptedMaskSet,
     hash::Digest,
+    ids::MemberId,
     io::{JournalEntry, Output},
     masking::{MaskPlan, Sign, pairwise_mask_seed, self_mask_seed},
-    messages::{
-        Message,
-        consistency_check::{Proposal, SurvivorSet},
-        masked_input,
-    },
+    messages::{Message, masked_input::MaskedInput},
     phase::Phase,
     report::AbortReason,
     roster::Session,
@@ -24,71 +19,89 @@ use crate::{
     signing::Signed,
 };
 
-use super::{advertise_keys::Secrets, consistency_check::ConsistencyCheck, held::HeldShares};
+use super::{
+    advertise_keys::Secrets,
+    held::{Disclosure, HeldShares},
+};
 
-pub(super) struct MaskedInput {
-    pub(super) session: Arc<Session>,
+/// What a member of the mask set keeps until the attempt is over.
+pub(super) struct Masked {
     pub(super) mask_set: AcceptedMaskSet,
-    pub(super) held: HeldShares,
-    /// Root of my vector once it is with the aggregator.
-    pub(super) root: Option<Digest>,
-    /// My id.
-    me: crate::ids::MemberId,
+    pub(super) disclosure: Disclosure,
+    plan: Arc<MaskPlan>,
+    statement: Option<Signed<MaskedInput>>,
 }
 
-impl MaskedInput {
+impl Masked {
     pub(super) fn begin(
         seat: &Seat,
-        session: Arc<Session>,
+        session: &Session,
         mask_set: AcceptedMaskSet,
         secrets: Secrets,
         held: HeldShares,
         out: &mut Outputs,
     ) -> Result<Self, AbortReason> {
-        let plan = plan(seat, &session, &mask_set, &secrets).ok_or(AbortReason::Inconsistent {
+        let plan = plan(seat, session, &mask_set, &secrets).ok_or(AbortReason::Inconsistent {
             phase: Phase::MaskedInput,
             detail: "a neighbour's key contributes nothing".into(),
         })?;
+        let masked =
+            Self { mask_set, disclosure: Disclosure::Held(held), plan: Arc::new(plan), statement: None };
         out.push(Output::Phase(Phase::MaskedInput));
         out.push(Output::Journal(JournalEntry::UploadStarted(session.id())));
-        out.push(Output::Upload(Arc::new(plan)));
-        Ok(Self { session, mask_set, held, root: None, me: seat.me })
+        masked.upload(seat, session, out);
+        Ok(masked)
     }
 
+    /// The vector goes to the aggregator of the slot.
+    pub(super) fn upload(&self, seat: &Seat, session: &Session, out: &mut Outputs) {
+        // whoever may be asked to stand by takes in vectors, too
+        if session.standbys(self.mask_set.dealers().len()) > 0 {
+            out.push(Output::Receive(session.id(), self.mask_set.ids().collect()));
+        }
+        out.push(Output::Upload(self.plan.clone(), seat.aggregator()));
+    }
+
+    /// The vector is with an aggregator: the statement that binds me to it follows.
     pub(super) fn uploaded(
         &mut self,
         seat: &Seat,
+        session: &Session,
+        to: MemberId,
         root: Digest,
         out: &mut Outputs,
     ) -> Result<(), AbortReason> {
-        if self.root.is_some() {
+        if to != seat.aggregator() {
             return Ok(());
         }
-        self.root = Some(root);
-        let session = self.session.id();
-        let statement =
-            seat.sign(masked_input::MaskedInput { session, mask_set: self.mask_set.digest, root })?;
-        out.push(Output::Journal(JournalEntry::InputSent(session, root)));
-        send(out, seat.terms.aggregator(), Message::MaskedInput(Box::new(statement)));
+        let statement = match &self.statement {
+            Some(statement) if statement.body.root == root => statement.clone(),
+            Some(_) => {
+                let detail = "the vector was not the same when it was made again".into();
+                return Err(AbortReason::Local { phase: Phase::MaskedInput, detail });
+            }
+            None => {
+                let body = MaskedInput { session: session.id(), mask_set: *self.mask_set.digest(), root };
+                let statement = seat.sign(body)?;
+                out.push(Output::Journal(JournalEntry::InputSent(session.id(), root)));
+                statement
+            }
+        };
+        self.statement = Some(statement);
+        self.resend(seat, out);
         Ok(())
     }
 
-    pub(super) fn check(&self, proposal: &Signed<Proposal>) -> Result<SurvivorSet, FaultKind> {
-        let survivors = check_proposal(&self.session, &self.mask_set, proposal)?;
-        if survivors.contains(&self.me) && survivors.root_of(&self.me) != self.root.as_ref() {
-            return Err(FaultKind::Altered);
+    /// The statement once more, for an aggregator that may not have heard it.
+    pub(super) fn resend(&self, seat: &Seat, out: &mut Outputs) {
+        if let Some(statement) = &self.statement {
+            send(out, seat.aggregator(), Message::MaskedInput(Box::new(statement.clone())));
         }
-        Ok(survivors)
     }
 
-    pub(super) fn proposal_accepted(
-        self,
-        seat: &Seat,
-        survivors: SurvivorSet,
-        proposal: &Signed<Proposal>,
-        out: &mut Outputs,
-    ) -> Result<ConsistencyCheck, AbortReason> {
-        ConsistencyCheck::begin(seat, self, &survivors, proposal, out)
+    /// Root of my vector, once an aggregator has had it.
+    pub(super) fn root(&self) -> Option<&Digest> {
+        self.statement.as_ref().map(|statement| &statement.body.root)
     }
 }
 

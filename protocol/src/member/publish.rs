@@ -1,10 +1,9 @@
 //! `publish`: the result with its certificate, fetched, stored and acknowledged.
 //!
 //! A result is accepted, from whoever passes it on, when
-//! 1. the slot's aggregator signed it for this session;
-//! 2. its certificate is valid, and for the set that the result names.
-
-use std::sync::Arc;
+//! 1. the aggregator of the certificate's slot signed it for this session;
+//! 2. its certificate is valid, and for the set that the result names;
+//! 3. its mask set is one of this session.
 
 use crate::{
     certificate::{AcceptedMaskSet, check_certificate},
@@ -14,59 +13,41 @@ use crate::{
         Message,
         publish::{Acknowledgement, Published},
     },
-    phase::Phase,
     report::{AbortReason, Outcome},
     roster::Session,
     seat::{Outputs, Seat, send},
 };
 
-/// Waits for the result: a member that has revealed, or one that is not in the mask set.
-pub(super) struct AwaitingResult {
-    session: Arc<Session>,
-    mask_set: AcceptedMaskSet,
+pub(super) fn check(session: &Session, published: &Published) -> Result<(), FaultKind> {
+    let Published { sum, certificate, mask_set } = published;
+    let expected = session.terms().holder(certificate.slot).ok_or(FaultKind::Session)?;
+    if sum.signer != expected {
+        return Err(FaultKind::Author { signer: sum.signer, expected });
+    }
+    if sum.body.session != session.id() || sum.body.survivors != certificate.survivors.digest() {
+        return Err(FaultKind::Session);
+    }
+    sum.verify().map_err(|_| FaultKind::Signature)?;
+    let shown = AcceptedMaskSet::check(session, mask_set)?;
+    check_certificate(session, &shown, certificate)
 }
 
-impl AwaitingResult {
-    pub(super) fn new(session: Arc<Session>, mask_set: AcceptedMaskSet) -> Self {
-        Self { session, mask_set }
-    }
-
-    pub(super) fn check(&self, seat: &Seat, published: &Published) -> Result<(), FaultKind> {
-        let Published { sum, certificate } = published;
-        let aggregator = seat.terms.aggregator();
-        if sum.signer != aggregator {
-            return Err(FaultKind::Author { signer: sum.signer, expected: aggregator });
-        }
-        if sum.body.session != self.session.id() || sum.body.survivors != certificate.survivors.digest() {
-            return Err(FaultKind::Session);
-        }
-        sum.verify().map_err(|_| FaultKind::Signature)?;
-        check_certificate(&self.session, &self.mask_set, certificate)
-    }
-
-    pub(super) fn published(self, published: Published, out: &mut Outputs) -> Fetching {
-        out.push(Output::Phase(Phase::Publish));
-        out.push(Output::Fetch(Box::new(published.clone())));
-        Fetching { session: self.session, published }
-    }
-}
-
-/// The sum with the announced root is on its way.
-pub(super) struct Fetching {
-    session: Arc<Session>,
+/// The sum is here: whoever announced it hears of it, and the attempt is over.
+pub(super) fn stored(
+    seat: &Seat,
+    session: &Session,
     published: Published,
-}
-
-impl Fetching {
-    pub(super) fn stored(&mut self, seat: &Seat, out: &mut Outputs) -> Result<(), AbortReason> {
-        let (session, root) = (self.session.id(), self.published.sum.body.root);
-        let acknowledgement = seat.sign(Acknowledgement { session, root })?;
-        out.push(Output::Journal(JournalEntry::Acknowledged(session, root)));
-        send(out, seat.terms.aggregator(), Message::Acknowledge(Box::new(acknowledgement)));
-        out.push(Output::Finished(Outcome::Completed {
-            published: Box::new(self.published.clone()),
-            threshold: self.session.threshold().get(),
-        }));
-        Ok(())
+    out: &mut Outputs,
+) -> Result<(), AbortReason> {
+    let (id, root) = (session.id(), published.sum.body.root);
+    let acknowledgement = seat.sign(Acknowledgement { session: id, root })?;
+    out.push(Output::Journal(JournalEntry::Acknowledged(id, root)));
+    let message = Message::Acknowledge(Box::new(acknowledgement));
+    if seat.aggregator() != published.sum.signer {
+        send(out, seat.aggregator(), message.clone());
     }
+    send(out, published.sum.signer, message);
+    let threshold = session.threshold().get();
+    out.push(Output::Finished(Outcome::Completed { published: Box::new(published), threshold }));
+    Ok(())
 }

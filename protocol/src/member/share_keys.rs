@@ -7,13 +7,11 @@
 //! 4. both shares satisfy them under the fixed generator.
 //!
 //! A mask set (U2) is accepted when
-//! 1. the slot's aggregator signed it for this session;
-//! 2. it lies within the roster, each dealer once, in ascending order;
-//! 3. it is large enough for the threshold and the minimum of survivors;
-//! 4. if I am in it: it names the commitments that I dealt, and I hold shares of at least a threshold of
+//! 1. [`AcceptedMaskSet::check`] finds nothing against it;
+//! 2. if I am in it: it names the commitments that I dealt, and I hold shares of at least a threshold of
 //!    its dealers, verified against the commitments that it names.
 
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 
 use rand_core::CryptoRng;
 
@@ -30,7 +28,7 @@ use crate::{
     },
     phase::Phase,
     report::AbortReason,
-    roster::{Session, ascending},
+    roster::Session,
     seat::{Outputs, Seat, send},
     sharing::{Dealing, SharedSecret, deal},
     signing::Signed,
@@ -40,15 +38,13 @@ use super::{
     Refused,
     advertise_keys::Secrets,
     held::{HeldShare, HeldShares},
-    masked_input::MaskedInput,
-    publish::AwaitingResult,
+    masked_input::Masked,
+    playing::Stage,
     sealing::{Envelope, SealingKey},
 };
 
 pub(super) struct ShareKeys {
     session: Arc<Session>,
-    /// Digest of the accepted roster.
-    pub(super) roster: Digest,
     /// When to report what has arrived, complete or not; `None` once that is done.
     pub(super) report_at: Option<Now>,
     secrets: Secrets,
@@ -56,18 +52,14 @@ pub(super) struct ShareKeys {
     commitments: DealtCommitments,
     held: HeldShares,
     reported: usize,
-}
-
-pub(super) enum Next {
-    Masked(Box<MaskedInput>),
-    LeftOut(Box<AwaitingResult>),
+    /// What I dealt, for those whose connection broke before it arrived.
+    dealt: BTreeMap<MemberId, SealedShares>,
 }
 
 impl ShareKeys {
     pub(super) fn begin(
         seat: &Seat,
         session: Arc<Session>,
-        roster: Digest,
         secrets: Secrets,
         sealing: SealingKey,
         rng: &mut impl CryptoRng,
@@ -81,6 +73,7 @@ impl ShareKeys {
         let my_position = session.position(&seat.me).ok_or_else(|| local("I am not on the roster"))?;
         let graph = session.graph();
         let mut held = HeldShares::default();
+        let mut dealt_to = BTreeMap::new();
 
         let shares = mask_key.shares.into_iter().zip(self_mask.shares);
         for (position, (participant, (mask_key, self_mask))) in
@@ -107,12 +100,34 @@ impl ShareKeys {
                     receiver: participant.id,
                     ciphertext,
                 };
-                send(out, participant.id, Message::Shares(Box::new(sealed)));
+                send(out, participant.id, Message::Shares(Box::new(sealed.clone())));
+                dealt_to.insert(participant.id, sealed);
             }
         }
-        let phase =
-            Self { session, roster, report_at: None, secrets, sealing, commitments, held, reported: 0 };
-        Ok(phase)
+        let (report_at, reported) = (None, 0);
+        Ok(Self { session, report_at, secrets, sealing, commitments, held, reported, dealt: dealt_to })
+    }
+
+    /// What I dealt.
+    pub(super) fn commitments(&self) -> &DealtCommitments {
+        &self.commitments
+    }
+
+    /// What a peer may have missed while it was away.
+    pub(super) fn resend(
+        &mut self,
+        seat: &Seat,
+        peer: MemberId,
+        out: &mut Outputs,
+    ) -> Result<(), AbortReason> {
+        if let Some(sealed) = self.dealt.get(&peer) {
+            send(out, peer, Message::Shares(Box::new(sealed.clone())));
+        }
+        if peer == seat.aggregator() && self.reported > 0 {
+            self.reported = 0;
+            self.report(seat, out)?;
+        }
+        Ok(())
     }
 
     /// Shares of this session that came before the roster.
@@ -122,12 +137,12 @@ impl ShareKeys {
         dealer: MemberId,
         sealed: &SealedShares,
         out: &mut Outputs,
-    ) -> Result<(), AbortReason> {
+    ) -> Result<Option<DealtCommitments>, AbortReason> {
         match self.shares(seat, dealer, sealed, out) {
-            Ok(()) => Ok(()),
+            Ok(commitments) => Ok(commitments),
             Err(Refused::Dropped(kind)) => {
                 out.push(Seat::fault(dealer, Phase::ShareKeys, kind));
-                Ok(())
+                Ok(None)
             }
             Err(Refused::Fatal(reason)) => Err(reason),
         }
@@ -139,17 +154,17 @@ impl ShareKeys {
         from: MemberId,
         sealed: &SealedShares,
         out: &mut Outputs,
-    ) -> Result<(), Refused> {
+    ) -> Result<Option<DealtCommitments>, Refused> {
         let dealt = self.open(seat, from, sealed)?;
         let digest = dealt.commitments.digest();
         if let Some(held) = self.held.get(&from) {
-            return if held.commitments == digest { Ok(()) } else { Err(FaultKind::Equivocation.into()) };
+            return if held.commitments == digest { Ok(None) } else { Err(FaultKind::Equivocation.into()) };
         }
         self.verify(seat, from, &dealt)?;
-        let DealtShares { mask_key, self_mask, .. } = dealt;
+        let DealtShares { mask_key, self_mask, commitments, .. } = dealt;
         self.held.insert(from, HeldShare { mask_key, self_mask, commitments: digest });
         self.report_if_complete(seat, out)?;
-        Ok(())
+        Ok(Some(commitments))
     }
 
     /// Sends the receipt once everybody who is connected has delivered.
@@ -172,7 +187,7 @@ impl ShareKeys {
             let receipt =
                 seat.sign(Receipt { session: self.session.id(), confirmed: self.held.confirmed() })?;
             let message = Message::Receipt(Box::new(receipt), Box::new(self.commitments.clone()));
-            send(out, seat.terms.aggregator(), message);
+            send(out, seat.aggregator(), message);
         }
         Ok(())
     }
@@ -182,34 +197,14 @@ impl ShareKeys {
         seat: &Seat,
         mask_set: &Signed<MaskSet>,
     ) -> Result<AcceptedMaskSet, FaultKind> {
-        let aggregator = seat.terms.aggregator();
-        if mask_set.signer != aggregator {
-            return Err(FaultKind::Author { signer: mask_set.signer, expected: aggregator });
-        }
-        let MaskSet { session, dealers } = &mask_set.body;
-        if *session != self.session.id() {
-            return Err(FaultKind::Session);
-        }
-        if !ascending(dealers.iter().map(|(dealer, _)| *dealer)) {
-            return Err(FaultKind::Order);
-        }
-        if let Some((stranger, _)) =
-            dealers.iter().find(|(dealer, _)| self.session.position(dealer).is_none())
-        {
-            return Err(FaultKind::Stranger(*stranger));
-        }
-        let needed = self.session.min_survivors();
-        if dealers.len() < needed {
-            return Err(FaultKind::TooFew { found: dealers.len(), needed });
-        }
-        mask_set.verify().map_err(|_| FaultKind::Signature)?;
-        let accepted = AcceptedMaskSet { digest: mask_set.digest(), dealers: dealers.clone() };
+        let accepted = AcceptedMaskSet::check(&self.session, mask_set)?;
+        let dealers = accepted.dealers();
         let holds = |(dealer, commitments): &&(MemberId, Digest)| {
             self.held.get(dealer).is_some_and(|held| held.commitments == *commitments)
         };
         if accepted.contains(&seat.me) {
             let mine = self.commitments.digest();
-            if !dealers.iter().any(|(dealer, commitments)| *dealer == seat.me && *commitments == mine) {
+            if accepted.commitments_of(&seat.me) != Some(&mine) {
                 return Err(FaultKind::Altered);
             }
             let (found, needed) = (dealers.iter().filter(holds).count(), self.session.threshold().get());
@@ -225,13 +220,13 @@ impl ShareKeys {
         seat: &Seat,
         mask_set: AcceptedMaskSet,
         out: &mut Outputs,
-    ) -> Result<Next, AbortReason> {
+    ) -> Result<Stage, AbortReason> {
         if !mask_set.contains(&seat.me) {
-            return Ok(Next::LeftOut(Box::new(AwaitingResult::new(self.session, mask_set))));
+            return Ok(Stage::LeftOut(Box::new(mask_set)));
         }
-        self.held.retain(&mask_set.dealers);
-        let next = MaskedInput::begin(seat, self.session, mask_set, self.secrets, self.held, out)?;
-        Ok(Next::Masked(Box::new(next)))
+        self.held.retain(mask_set.dealers());
+        let next = Masked::begin(seat, &self.session, mask_set, self.secrets, self.held, out)?;
+        Ok(Stage::MaskedInput(Box::new(next)))
     }
 
     fn open(&self, seat: &Seat, from: MemberId, sealed: &SealedShares) -> Result<DealtShares, FaultKind> {

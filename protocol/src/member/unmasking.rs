@@ -1,31 +1,43 @@
 //! `unmasking`: against a valid certificate, one share of each member of the mask set.
 
+use core::mem;
+
 use crate::{
-    certificate::AcceptedMaskSet,
+    fault::FaultKind,
+    ids::MemberId,
     io::{JournalEntry, Output},
     messages::{Message, consistency_check::Certificate, unmasking::Reveal},
     phase::Phase,
-    report::AbortReason,
     roster::Session,
     seat::{Outputs, Seat, send},
 };
 
-use super::held::HeldShares;
+use super::{Refused, held::Disclosure, masked_input::Masked};
 
-/// Reveals for the certified set. It takes the shares by value: there is nothing left to reveal a second time.
+/// Reveals for the certified set, or repeats to another aggregator what has been revealed for it.
 pub(super) fn reveal(
     seat: &Seat,
     session: &Session,
-    mask_set: &AcceptedMaskSet,
-    held: HeldShares,
+    masked: &mut Masked,
     certificate: &Certificate,
+    to: MemberId,
     out: &mut Outputs,
-) -> Result<(), AbortReason> {
+) -> Result<(), Refused> {
     let survivors = certificate.survivors.digest();
-    let shares = held.reveal(mask_set, &certificate.survivors);
-    let reveal = seat.sign(Reveal { session: session.id(), survivors, shares })?;
+    let reveal = match mem::replace(&mut masked.disclosure, Disclosure::Nothing) {
+        Disclosure::Held(held) => {
+            let shares = held.reveal(&masked.mask_set, &certificate.survivors);
+            seat.sign(Reveal { session: session.id(), survivors, shares })?
+        }
+        Disclosure::Revealed(reveal) if reveal.body.survivors == survivors => *reveal,
+        other => {
+            masked.disclosure = other;
+            return Err(FaultKind::Equivocation.into());
+        }
+    };
     out.push(Output::Phase(Phase::Unmasking));
     out.push(Output::Journal(JournalEntry::Revealed(session.id(), survivors)));
-    send(out, seat.terms.aggregator(), Message::Reveal(Box::new(reveal)));
+    send(out, to, Message::Reveal(Box::new(reveal.clone())));
+    masked.disclosure = Disclosure::Revealed(Box::new(reveal));
     Ok(())
 }

@@ -8,21 +8,63 @@ use crate::{
     signing::{Signature, Signed, Statement},
 };
 
-use super::masked_input::MaskedInput;
+use super::{failover::StandbyReceipt, masked_input::MaskedInput};
 
-/// The aggregator proposes the survivors, with the signed roots of all their vectors.
+/// The aggregator of a slot proposes what the session comes to.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Proposal {
     /// The session.
     pub session: SessionId,
     /// The slot whose aggregator proposes.
     pub slot: u32,
-    /// Statements of the survivors, in ascending order of their signers.
-    pub survivors: Vec<Signed<MaskedInput>>,
+    /// What it proposes.
+    pub value: Proposed,
 }
 
 impl Statement for Proposal {
     const CONTEXT: &'static str = "proposal";
+}
+
+/// What a session can come to, as it is proposed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Proposed {
+    /// A sum over these survivors.
+    Survivors {
+        /// Their statements with the roots of their vectors, in ascending order of their signers.
+        statements: Vec<Signed<MaskedInput>>,
+        /// Standbys that hold all these vectors.
+        standbys: Vec<Signed<StandbyReceipt>>,
+    },
+    /// Nothing: a fresh attempt follows.
+    Abandon,
+}
+
+impl Proposed {
+    /// What votes name.
+    #[must_use]
+    pub fn value(&self) -> Value {
+        match self {
+            Self::Survivors { statements, .. } => Value::Survivors(SurvivorSet::of(statements).digest()),
+            Self::Abandon => Value::Abandon,
+        }
+    }
+}
+
+/// What a session can come to, as it is voted for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub enum Value {
+    /// A sum over the [`SurvivorSet`] with this digest.
+    Survivors(Digest),
+    /// Nothing: a fresh attempt follows.
+    Abandon,
+}
+
+impl Value {
+    /// Whether it is that a fresh attempt follows.
+    #[must_use]
+    pub const fn is_abandon(&self) -> bool {
+        matches!(self, Self::Abandon)
+    }
 }
 
 /// The survivors (U3) with the roots of their vectors, in ascending order.
@@ -30,6 +72,12 @@ impl Statement for Proposal {
 pub struct SurvivorSet(pub Vec<(MemberId, Digest)>);
 
 impl SurvivorSet {
+    /// The set that these statements make.
+    #[must_use]
+    pub fn of(statements: &[Signed<MaskedInput>]) -> Self {
+        Self(statements.iter().map(|statement| (statement.signer, statement.body.root)).collect())
+    }
+
     /// What votes name.
     #[must_use]
     pub fn digest(&self) -> Digest {
@@ -57,15 +105,15 @@ impl SurvivorSet {
     }
 }
 
-/// A member's vote in one slot of a session, for one survivor set.
+/// A member's vote in one slot of a session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Vote {
     /// The session.
     pub session: SessionId,
     /// The slot.
     pub slot: u32,
-    /// Digest of the [`SurvivorSet`].
-    pub survivors: Digest,
+    /// What it is for.
+    pub value: Value,
 }
 
 impl Statement for Vote {

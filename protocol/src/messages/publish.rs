@@ -8,7 +8,7 @@ use crate::{
     signing::{Signed, Statement},
 };
 
-use super::consistency_check::Certificate;
+use super::{consistency_check::Certificate, share_keys::MaskSet};
 
 /// The aggregator's statement of the sum.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -32,6 +32,8 @@ pub struct Published {
     pub sum: Signed<Sum>,
     /// That the survivors were agreed on.
     pub certificate: Certificate,
+    /// Whose masks had entered, for those who have not heard of it.
+    pub mask_set: Signed<MaskSet>,
 }
 
 /// A member has verified and stored the result.

@@ -3,10 +3,11 @@
 use serde::{Deserialize, Serialize};
 
 use crate::{
+    codec::CodecError,
     hash::{Digest, digest},
     ids::{MemberId, SessionId},
     sharing::{Commitments, Share},
-    signing::Statement,
+    signing::{Signed, Statement},
 };
 
 /// Feldman commitments to both secrets of a dealer.
@@ -23,6 +24,15 @@ impl DealtCommitments {
     #[must_use]
     pub fn digest(&self) -> Digest {
         digest("commitments", &[&self.mask_key.digest(), &self.self_mask.digest()])
+    }
+
+    /// The commitments to one of the secrets.
+    #[must_use]
+    pub fn to(&self, kind: SecretKind) -> &Commitments {
+        match kind {
+            SecretKind::MaskKey => &self.mask_key,
+            SecretKind::SelfMask => &self.self_mask,
+        }
     }
 }
 
@@ -43,7 +53,69 @@ pub struct DealtShares {
 }
 
 impl Statement for DealtShares {
+    const CONTEXT: &'static str = Dealing::CONTEXT;
+
+    fn signed_digest(&self) -> Result<Digest, CodecError> {
+        Dealing::of(self).signed_digest()
+    }
+}
+
+/// Which of a dealer's two secrets.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub enum SecretKind {
+    /// The secret of the self mask.
+    SelfMask,
+    /// The mask key.
+    MaskKey,
+}
+
+/// [`DealtShares`] with digests in place of what they are of: what the dealer signs. It can be shown to
+/// anybody: whoever disputes one of the four opens that one alone.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Dealing {
+    /// The session.
+    pub session: SessionId,
+    /// For whom.
+    pub receiver: MemberId,
+    /// Of the commitments to the mask key, then to the self mask.
+    pub commitments: [Digest; 2],
+    /// Of the share of the mask key, then of the self mask.
+    pub shares: [Digest; 2],
+}
+
+impl Statement for Dealing {
     const CONTEXT: &'static str = "shares";
+}
+
+impl Dealing {
+    /// What a dealer signs for these shares.
+    #[must_use]
+    pub fn of(dealt: &DealtShares) -> Self {
+        let DealtShares { session, receiver, commitments, mask_key, self_mask } = dealt;
+        Self {
+            session: *session,
+            receiver: *receiver,
+            commitments: [commitments.mask_key.digest(), commitments.self_mask.digest()],
+            shares: [mask_key.digest(), self_mask.digest()],
+        }
+    }
+
+    /// The same statement of the same dealer, without what is secret.
+    #[must_use]
+    pub fn of_signed(dealt: &Signed<DealtShares>) -> Signed<Self> {
+        Signed::from_parts(Self::of(&dealt.body), dealt.signer, dealt.signature())
+    }
+
+    /// Digests of the commitments and of the share of one secret.
+    #[must_use]
+    pub fn part(&self, kind: SecretKind) -> (Digest, Digest) {
+        let [mask_key, self_mask] = self.commitments;
+        let [mask_key_share, self_mask_share] = self.shares;
+        match kind {
+            SecretKind::MaskKey => (mask_key, mask_key_share),
+            SecretKind::SelfMask => (self_mask, self_mask_share),
+        }
+    }
 }
 
 /// `Signed<DealtShares>` under ChaCha20-Poly1305 with a key that only dealer and receiver can derive in

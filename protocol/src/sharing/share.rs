@@ -6,6 +6,7 @@ use subtle::{Choice, ConstantTimeEq};
 use zeroize::{Zeroize, ZeroizeOnDrop};
 
 use super::SharingError;
+use crate::hash;
 
 /// A share: the value of the dealer's polynomial at the holder's [`ShareIndex`](super::ShareIndex).
 ///
@@ -28,6 +29,12 @@ impl Share {
     #[must_use]
     pub fn to_bytes(&self) -> [u8; 32] {
         self.0.to_bytes()
+    }
+
+    /// Names the share without saying anything of it, as long as fewer than the threshold are known.
+    #[must_use]
+    pub fn digest(&self) -> hash::Digest {
+        hash::digest("share", &[self.0.as_bytes()])
     }
 }
 

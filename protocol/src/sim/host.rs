@@ -4,20 +4,12 @@ use crate::{
     bulk::{ChunkSum, mask_chunk},
     encoding::{Chunk, Layout, ValidInput},
     ids::MemberId,
+    io::Role,
     masking::MaskPlan,
     phase::Phase,
 };
 
 use super::network::Envelope;
-
-/// Which of a node's two machines.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Role {
-    /// [`Member`](crate::member::Member).
-    Member,
-    /// [`Aggregator`](crate::aggregator::Aggregator).
-    Aggregator,
-}
 
 /// What the simulation leaves to its caller: work on vectors, and looking on.
 pub trait Host {

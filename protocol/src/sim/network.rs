@@ -1,37 +1,33 @@
-//! The network, the clock, and the driver of one simulated attempt.
+//! The network, the clock, and the driver of one simulated round.
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::{BTreeMap, BTreeSet, VecDeque},
     sync::Arc,
 };
 
 use chacha20::{ChaCha20Rng, rand_core::SeedableRng as _};
 
 use crate::{
-    aggregator::Aggregator,
     codec,
     contract::Terms,
-    encoding::{Aggregate, Decoder, ValidInput, packing},
+    encoding::{Aggregate, ValidInput},
     fault::PeerFault,
     hash::{Digest, digest},
-    ids::MemberId,
-    io::{Input, JournalEntry, Now, Output, Work},
+    ids::{MemberId, SessionId},
+    io::{Input, JournalEntry, Now, Output, Role, Work},
     masking::MaskPlan,
-    member::Member,
-    messages::{
-        Message,
-        consistency_check::SurvivorSet,
-        masked_input::{chunk_digest, vector_root},
-        publish::Published,
-    },
+    messages::{Message, consistency_check::SurvivorSet, publish::Published},
     phase::Phase,
-    report::Outcome,
+    report::{AbortReason, Outcome},
     roster::SeenKeys,
+    round::{Deeds, Round, RoundSetup},
     signing::Identity,
 };
 
 use super::{
-    host::{Host, Role},
+    bulk::{Chunks, Store, decode, root_of},
+    faults::{Fault, What},
+    host::Host,
     queue::Queue,
 };
 
@@ -46,51 +42,63 @@ pub struct Envelope {
     pub message: Message,
 }
 
-/// A member dies as a phase starts on it, before it has said anything in that phase.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Kill {
-    /// Who dies.
-    pub member: MemberId,
-    /// The phase.
-    pub phase: Phase,
+/// A slot that was given up, as one node saw it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SlotOver {
+    /// The attempt.
+    pub attempt: u32,
+    /// The slot.
+    pub slot: u32,
+    /// Why.
+    pub reason: AbortReason,
 }
 
-/// What came of a simulated attempt.
+/// What came of a simulated round.
 pub struct Report {
-    /// How it ended for each member that lives.
+    /// How it ended for each node that lives.
     pub outcomes: BTreeMap<MemberId, Outcome>,
-    /// How it ended for the aggregator.
+    /// How it ended for the last aggregator.
     pub aggregator: Option<Outcome>,
     /// The decoded aggregate of each member that has stored one.
     pub aggregates: BTreeMap<MemberId, Aggregate>,
-    /// Packed chunks of every vector that reached the aggregator.
+    /// Packed chunks of every vector of the last session that reached an aggregator.
     pub vectors: BTreeMap<MemberId, Vec<Vec<u8>>>,
     /// What each node journalled, in order.
     pub journals: BTreeMap<MemberId, Vec<JournalEntry>>,
+    /// Slots that each node has seen given up, in order.
+    pub slots: BTreeMap<MemberId, Vec<SlotOver>>,
     /// Faults, with the node that found them.
     pub faults: Vec<(MemberId, PeerFault)>,
     /// Hash of everything that was sent, in order.
     pub transcript: Digest,
+    /// When the last of it happened.
+    pub ended: Now,
 }
 
 type Interference<'a> = Box<dyn FnMut(Envelope) -> Vec<Envelope> + 'a>;
 
 struct Node {
     identity: Arc<Identity>,
-    member: Option<Member>,
-    aggregator: Option<Aggregator>,
+    round: Option<Round>,
     input: Option<ValidInput>,
     alive: bool,
+    /// Until when it is stopped, and what has come in meanwhile.
+    paused: Option<Now>,
+    inbox: VecDeque<Input>,
+    undone: Deeds,
+    store: Store,
+    fetching: Option<Published>,
 }
 
-/// One attempt, ready to run.
+/// One round, ready to run.
 pub struct Simulation<'a, H> {
     terms: Arc<Terms>,
     nodes: BTreeMap<MemberId, Node>,
     queue: Queue,
-    kills: Vec<Kill>,
+    faults: Vec<Fault>,
+    /// Who cannot reach the others, and until when.
+    cut: Option<(BTreeSet<MemberId>, Now)>,
     interfere: Interference<'a>,
-    sums: BTreeMap<Digest, Vec<Vec<u8>>>,
     now: Now,
     rng: ChaCha20Rng,
     host: &'a mut H,
@@ -98,7 +106,7 @@ pub struct Simulation<'a, H> {
 }
 
 impl<'a, H: Host> Simulation<'a, H> {
-    /// An attempt under these terms; members without an input do not take part, as if they were not there.
+    /// The round of these terms; members without an input do not take part, as if they were not there.
     pub fn new(
         terms: Arc<Terms>,
         members: impl IntoIterator<Item = (Arc<Identity>, Option<ValidInput>)>,
@@ -107,7 +115,8 @@ impl<'a, H: Host> Simulation<'a, H> {
     ) -> Self {
         let node = |(identity, input): (Arc<Identity>, Option<ValidInput>)| {
             let alive = input.is_some();
-            (identity.id(), Node { identity, member: None, aggregator: None, input, alive })
+            let (round, paused, inbox, undone, store, fetching) = Default::default();
+            (identity.id(), Node { identity, round, input, alive, paused, inbox, undone, store, fetching })
         };
         let report = Report {
             outcomes: BTreeMap::new(),
@@ -115,16 +124,18 @@ impl<'a, H: Host> Simulation<'a, H> {
             aggregates: BTreeMap::new(),
             vectors: BTreeMap::new(),
             journals: BTreeMap::new(),
+            slots: BTreeMap::new(),
             faults: Vec::new(),
             transcript: Digest::default(),
+            ended: Now::ZERO,
         };
         Self {
             terms,
             nodes: members.into_iter().map(node).collect(),
             queue: Queue::default(),
-            kills: Vec::new(),
+            faults: Vec::new(),
+            cut: None,
             interfere: Box::new(|envelope| vec![envelope]),
-            sums: BTreeMap::new(),
             now: Now::ZERO,
             rng: ChaCha20Rng::seed_from_u64(seed),
             host,
@@ -132,10 +143,10 @@ impl<'a, H: Host> Simulation<'a, H> {
         }
     }
 
-    /// Kills a member as a phase starts on it.
+    /// Lets something go wrong; each happens once, in the order in which they were given.
     #[must_use]
-    pub fn kill(mut self, kill: Kill) -> Self {
-        self.kills.push(kill);
+    pub fn fault(mut self, fault: impl Into<Fault>) -> Self {
+        self.faults.push(fault.into());
         self
     }
 
@@ -146,62 +157,102 @@ impl<'a, H: Host> Simulation<'a, H> {
         self
     }
 
-    /// Runs the attempt to its end.
+    /// Runs the round to its end.
     pub fn run(mut self) -> Report {
         self.start();
         loop {
             while let Some((from, to, bytes)) = self.queue.pick(&mut self.rng) {
                 self.deliver(from, to, &bytes);
             }
-            let deadlines = self.nodes.values().filter(|node| node.alive).flat_map(|node| {
-                [
-                    node.member.as_ref().and_then(Member::deadline),
-                    node.aggregator.as_ref().and_then(Aggregator::deadline),
-                ]
-            });
-            let Some(next) = deadlines.flatten().min() else { return self.report };
+            self.report.ended = self.now;
+            if self.nodes.values().all(Node::is_over) {
+                return self.report;
+            }
+            let awake = self.nodes.values().filter(|node| node.alive && node.paused.is_none());
+            let deadlines = awake.filter_map(|node| node.round.as_ref()?.deadline());
+            let resumed = self.nodes.values().filter(|node| node.alive).filter_map(|node| node.paused);
+            let healed = self.cut.as_ref().map(|(_, until)| *until);
+            let Some(next) = deadlines.chain(resumed).chain(healed).min() else { return self.report };
             self.now = self.now.max(next);
-            let alive: Vec<MemberId> = self.nodes.keys().copied().collect();
-            for id in alive {
-                self.both(id, &|| Input::Tick);
+            self.recover();
+            for id in self.ids() {
+                self.handle(id, Role::Member, Input::Tick);
             }
         }
     }
 
+    fn ids(&self) -> Vec<MemberId> {
+        self.nodes.keys().copied().collect()
+    }
+
     fn start(&mut self) {
-        let absent: BTreeSet<MemberId> = self
-            .terms
-            .manifest()
-            .members()
-            .iter()
-            .map(|member| member.id)
+        let manifest = self.terms.manifest().clone();
+        let members = manifest.members().iter().map(|member| member.id);
+        let away: BTreeMap<MemberId, Now> = members
             .filter(|id| self.nodes.get(id).is_none_or(|node| !node.alive))
+            .map(|id| (id, Now::ZERO))
             .collect();
-        let (seen, terms) = (Arc::new(SeenKeys::default()), self.terms.clone());
-        let ids: Vec<MemberId> = self.nodes.keys().copied().collect();
-        if let Some(node) = self.nodes.get_mut(&terms.aggregator()) {
-            self.host.begin();
-            let (aggregator, out) = Aggregator::propose(
-                node.identity.clone(),
-                terms.clone(),
-                seen.clone(),
-                absent.clone(),
-                self.now,
-            );
-            node.aggregator = Some(aggregator);
-            self.host.end(terms.aggregator(), Role::Aggregator, Phase::AdvertiseKeys);
-            self.carry_out(terms.aggregator(), Role::Aggregator, out);
-        }
-        for id in ids {
+        let seen = Arc::new(SeenKeys::default());
+        let contract = self.terms.contract().clone();
+        for id in self.ids() {
             let Some(node) = self.nodes.get_mut(&id).filter(|node| node.alive) else { continue };
-            let (seen, absent) = (seen.clone(), absent.clone());
+            let setup = RoundSetup {
+                identity: node.identity.clone(),
+                manifest: manifest.clone(),
+                number: contract.round,
+                task: contract.task.clone(),
+                seen: seen.clone(),
+                away: away.clone(),
+            };
             self.host.begin();
-            let (member, out) =
-                Member::join(node.identity.clone(), terms.clone(), seen, absent, self.now, &mut self.rng);
-            self.host.end(id, Role::Member, Phase::AdvertiseKeys);
-            node.member = Some(member);
-            self.carry_out(id, Role::Member, out);
+            let (round, deeds) = Round::begin(setup, self.now, &mut self.rng);
+            node.round = Some(round);
+            let role = if id == self.terms.aggregator() { Role::Aggregator } else { Role::Member };
+            self.host.end(id, role, Phase::AdvertiseKeys);
+            self.carry_out(id, deeds);
         }
+    }
+
+    /// Whoever was stopped or cut off long enough is back.
+    fn recover(&mut self) {
+        for id in self.ids() {
+            let now = self.now;
+            let Some(node) = self.nodes.get_mut(&id) else { continue };
+            if node.paused.is_some_and(|until| now >= until) {
+                node.paused = None;
+                let (undone, inbox) = (std::mem::take(&mut node.undone), std::mem::take(&mut node.inbox));
+                self.carry_out(id, undone);
+                for input in inbox {
+                    self.handle(id, Role::Member, input);
+                }
+            }
+        }
+        if self.cut.as_ref().is_some_and(|(_, until)| self.now >= *until)
+            && let Some((side, _)) = self.cut.take()
+        {
+            self.across(&side, Input::Connected);
+        }
+        self.fetch();
+    }
+
+    /// Tells both sides of a cut about each other.
+    fn across(&mut self, side: &BTreeSet<MemberId>, input: fn(MemberId) -> Input) {
+        for one in self.ids() {
+            for other in self.ids() {
+                let alive = self.nodes.get(&other).is_some_and(|node| node.alive);
+                if side.contains(&one) != side.contains(&other) && alive {
+                    self.handle(one, Role::Member, input(other));
+                }
+            }
+        }
+    }
+
+    fn is_cut(&self, one: &MemberId, other: &MemberId) -> bool {
+        self.cut.as_ref().is_some_and(|(side, _)| side.contains(one) != side.contains(other))
+    }
+
+    fn reaches(&self, from: &MemberId, to: &MemberId) -> bool {
+        self.nodes.get(to).is_some_and(|node| node.alive) && !self.is_cut(from, to)
     }
 
     fn deliver(&mut self, from: MemberId, to: MemberId, bytes: &[u8]) {
@@ -209,60 +260,59 @@ impl<'a, H: Host> Simulation<'a, H> {
         let Ok(message) = codec::decode(bytes) else { return };
         self.end(to, addressee(&message), None);
         for Envelope { from, to, message } in (self.interfere)(Envelope { from, to, message }) {
-            let role = addressee(&message);
-            // both sides have the contract from the start
-            if !matches!(message, Message::Contract(_)) {
-                self.handle(to, role, Input::Message(from, Box::new(message)));
+            if !self.is_cut(&from, &to) {
+                self.handle(to, addressee(&message), Input::Message(from, Box::new(message)));
             }
         }
     }
 
+    /// `role` is whose work it counts as.
     fn handle(&mut self, id: MemberId, role: Role, input: Input) {
         let Some(node) = self.nodes.get_mut(&id).filter(|node| node.alive) else { return };
+        if node.paused.is_some() {
+            if !matches!(input, Input::Tick) {
+                node.inbox.push_back(input);
+            }
+            return;
+        }
+        let Some(round) = &mut node.round else { return };
         self.host.begin();
-        let (before, out) = match role {
-            Role::Member => {
-                let Some(member) = &mut node.member else { return };
-                (member.phase(), member.handle(input, self.now, &mut self.rng))
-            }
-            Role::Aggregator => {
-                let Some(aggregator) = &mut node.aggregator else { return };
-                (aggregator.phase(), aggregator.handle(input, self.now, &mut self.rng))
-            }
-        };
+        let before = round.phase(role);
+        let deeds = round.handle(input, self.now, &mut self.rng);
         self.end(id, role, before);
-        self.carry_out(id, role, out);
+        self.carry_out(id, deeds);
     }
 
     /// Ends a piece of work. `before` is the phase in which it was begun, for work that ends the attempt.
     fn end(&mut self, id: MemberId, role: Role, before: Option<Phase>) {
-        let node = self.nodes.get(&id);
-        let phase = node.and_then(|node| match role {
-            Role::Member => node.member.as_ref()?.phase(),
-            Role::Aggregator => node.aggregator.as_ref()?.phase(),
-        });
+        let phase = self.nodes.get(&id).and_then(|node| node.round.as_ref()?.phase(role));
         self.host.end(id, role, phase.or(before).unwrap_or(Phase::Publish));
     }
 
-    fn both(&mut self, id: MemberId, input: &dyn Fn() -> Input) {
-        self.handle(id, Role::Aggregator, input());
-        self.handle(id, Role::Member, input());
-    }
-
-    fn carry_out(&mut self, id: MemberId, role: Role, outputs: Vec<Output>) {
-        for output in outputs {
-            if !self.nodes.get(&id).is_some_and(|node| node.alive) {
-                return;
+    fn carry_out(&mut self, id: MemberId, deeds: Deeds) {
+        for (role, output) in deeds {
+            let Some(node) = self.nodes.get_mut(&id).filter(|node| node.alive) else { return };
+            if node.paused.is_some() {
+                node.undone.push((role, output));
+                continue;
             }
             match output {
                 Output::Phase(phase) => self.phase(id, role, phase),
                 Output::Journal(entry) => self.report.journals.entry(id).or_default().push(entry),
                 Output::Send(to, message) => self.send(role, Envelope { from: id, to, message: *message }),
-                Output::Upload(plan) => self.upload(id, &plan),
-                Output::Fetch(published) => self.fetch(id, &published),
-                Output::Receive(..) => {}
+                Output::Announce(_) => {}
+                Output::Upload(plan, to) => self.upload(id, &plan, to),
+                Output::Fetch(published) => {
+                    node.fetching = Some(*published);
+                    self.fetch();
+                }
+                Output::Receive(session, members) => self.receive(id, session, &members),
+                Output::PassOn { vector, to } => self.pass_on(id, vector, to),
                 Output::Unmask(survivors, plan) => self.unmask(id, &survivors, &plan),
                 Output::Fault(fault) => self.report.faults.push((id, fault)),
+                Output::SlotOver { attempt, slot, reason, .. } => {
+                    self.report.slots.entry(id).or_default().push(SlotOver { attempt, slot, reason });
+                }
                 Output::Finished(outcome) => {
                     if role == Role::Member {
                         self.report.outcomes.insert(id, outcome);
@@ -275,13 +325,27 @@ impl<'a, H: Host> Simulation<'a, H> {
     }
 
     fn phase(&mut self, id: MemberId, role: Role, phase: Phase) {
-        if role == Role::Member && self.kills.contains(&Kill { member: id, phase }) {
-            if let Some(node) = self.nodes.get_mut(&id) {
-                node.alive = false;
+        let Some(at) = self.faults.iter().position(|fault| fault.strikes(id, role, phase)) else { return };
+        match self.faults.remove(at).what {
+            What::Kill => {
+                if let Some(node) = self.nodes.get_mut(&id) {
+                    node.alive = false;
+                }
+                self.report.outcomes.remove(&id);
+                for other in self.ids() {
+                    if !self.is_cut(&other, &id) {
+                        self.handle(other, Role::Member, Input::Lost(id));
+                    }
+                }
             }
-            let others: Vec<MemberId> = self.nodes.keys().copied().collect();
-            for other in others {
-                self.both(other, &|| Input::Lost(id));
+            What::Pause(time) => {
+                if let Some(node) = self.nodes.get_mut(&id) {
+                    node.paused = Some(self.now + time);
+                }
+            }
+            What::Cut(side, time) => {
+                self.cut = Some((side.clone(), self.now + time));
+                self.across(&side, Input::Lost);
             }
         }
     }
@@ -297,69 +361,118 @@ impl<'a, H: Host> Simulation<'a, H> {
         self.queue.push(from, to, bytes);
     }
 
-    fn upload(&mut self, id: MemberId, plan: &MaskPlan) {
+    fn session_of(&self, id: MemberId) -> Option<SessionId> {
+        let round = self.nodes.get(&id)?.round.as_ref()?;
+        Some(round.member()?.session()?.id())
+    }
+
+    fn upload(&mut self, id: MemberId, plan: &MaskPlan, to: MemberId) {
+        let Some(session) = self.session_of(id) else { return };
         let Some(input) = self.nodes.get(&id).and_then(|node| node.input.as_ref()) else { return };
         self.host.begin();
         let chunks = self.host.mask(input, plan, self.terms.layout());
         let root = root_of(&chunks);
         self.host.end(id, Role::Member, Phase::MaskedInput);
-        self.handle(id, Role::Member, Input::Done(Work::Uploaded(root)));
-        let aggregator = self.terms.aggregator();
+        if !self.reaches(&id, &to) {
+            return;
+        }
+        self.handle(id, Role::Member, Input::Done(Work::Uploaded(to, root)));
         self.host.begin();
         let received = root_of(&chunks);
-        self.host.end(aggregator, Role::Aggregator, Phase::MaskedInput);
-        self.report.vectors.insert(id, chunks);
-        self.handle(aggregator, Role::Aggregator, Input::Done(Work::Received(id, received)));
+        self.host.end(to, Role::Aggregator, Phase::MaskedInput);
+        self.report.vectors.insert(id, chunks.clone());
+        self.keep(to, session, id, chunks);
+        self.handle(to, Role::Aggregator, Input::Done(Work::Received(id, received)));
+    }
+
+    fn keep(&mut self, at: MemberId, session: SessionId, member: MemberId, chunks: Chunks) {
+        if let Some(node) = self.nodes.get_mut(&at) {
+            node.store.keep_vector(session, member, chunks);
+        }
+    }
+
+    fn receive(&mut self, id: MemberId, session: SessionId, members: &[MemberId]) {
+        for member in members {
+            let Some(node) = self.nodes.get(&id) else { return };
+            if let Some(root) = node.store.vector(session, *member).map(|chunks| root_of(chunks)) {
+                self.handle(id, Role::Aggregator, Input::Done(Work::Received(*member, root)));
+            }
+        }
+    }
+
+    fn pass_on(&mut self, id: MemberId, vector: MemberId, to: MemberId) {
+        let Some(session) = self.session_of(id).filter(|_| self.reaches(&id, &to)) else { return };
+        let stored = self.nodes.get(&id).and_then(|node| node.store.vector(session, vector)).cloned();
+        let Some(chunks) = stored else { return };
+        let root = root_of(&chunks);
+        self.keep(to, session, vector, chunks);
+        self.handle(to, Role::Member, Input::Done(Work::Held(vector, root)));
     }
 
     fn unmask(&mut self, id: MemberId, survivors: &SurvivorSet, plan: &MaskPlan) {
-        let vectors: Vec<&[Vec<u8>]> =
-            survivors.ids().filter_map(|id| self.report.vectors.get(&id)).map(Vec::as_slice).collect();
+        let Some(session) = self.session_of(id).or_else(|| self.last_session(id)) else { return };
+        let Some(node) = self.nodes.get_mut(&id) else { return };
+        let stored = survivors.ids().map(|member| node.store.vector(session, member));
+        let Some(vectors) = stored.map(|chunks| chunks.map(Vec::as_slice)).collect::<Option<Vec<_>>>() else {
+            return;
+        };
         self.host.begin();
         let chunks = self.host.sum(&vectors, plan, self.terms.layout());
         let root = root_of(&chunks);
         self.host.end(id, Role::Aggregator, Phase::Unmasking);
-        self.sums.insert(root, chunks);
+        node.store.keep_sum(root, chunks);
         self.handle(id, Role::Aggregator, Input::Done(Work::Summed(root)));
+        self.fetch();
     }
 
-    fn fetch(&mut self, id: MemberId, published: &Published) {
-        let Some(chunks) = self.sums.get(&published.sum.body.root) else { return };
-        let survivors = published.certificate.survivors.0.len();
-        self.host.begin();
-        let aggregate = decode(&self.terms, chunks, survivors);
-        let as_announced = root_of(chunks) == published.sum.body.root;
-        self.host.end(id, Role::Member, Phase::Publish);
-        if let Some(aggregate) = aggregate.filter(|_| as_announced) {
-            self.report.aggregates.insert(id, aggregate);
-            self.handle(id, Role::Member, Input::Done(Work::Stored));
+    /// The session that a node has journalled last: its member may be done with it before its aggregator is.
+    fn last_session(&self, id: MemberId) -> Option<SessionId> {
+        let journal = self.report.journals.get(&id)?;
+        journal.iter().rev().find_map(|entry| match entry {
+            JournalEntry::RosterAccepted { session, .. } => Some(*session),
+            _ => None,
+        })
+    }
+
+    /// Whoever fetches a sum gets it from anybody who can be reached and has it.
+    fn fetch(&mut self) {
+        for id in self.ids() {
+            let Some(published) = self.nodes.get(&id).and_then(|node| node.fetching.clone()) else {
+                continue;
+            };
+            let root = published.sum.body.root;
+            let from = self.ids().into_iter().filter(|from| *from == id || self.reaches(&id, from));
+            let found = from.filter_map(|from| self.nodes.get(&from)?.store.sum(&root).cloned()).next();
+            let Some(chunks) = found else { continue };
+            self.host.begin();
+            let aggregate = decode(&self.terms, &chunks, published.certificate.survivors.0.len());
+            let as_announced = root_of(&chunks) == root;
+            self.host.end(id, Role::Member, Phase::Publish);
+            if let Some(aggregate) = aggregate.filter(|_| as_announced)
+                && let Some(node) = self.nodes.get_mut(&id)
+            {
+                node.fetching = None;
+                node.store.keep_sum(root, chunks);
+                self.report.aggregates.insert(id, aggregate);
+                self.handle(id, Role::Member, Input::Done(Work::Stored));
+            }
         }
     }
 }
 
+impl Node {
+    fn is_over(&self) -> bool {
+        !self.alive || self.round.as_ref().is_none_or(Round::is_over)
+    }
+}
+
 impl Report {
-    /// The survivors of the certificate, if the aggregator finished with one.
+    /// The survivors of the certificate, if anybody has a result.
     #[must_use]
     pub fn survivors(&self) -> Option<Vec<MemberId>> {
-        Some(self.aggregator.as_ref()?.survivors()?.ids().collect())
+        let outcomes = self.aggregator.iter().chain(self.outcomes.values());
+        Some(outcomes.filter_map(Outcome::survivors).next()?.ids().collect())
     }
-}
-
-fn root_of(chunks: &[Vec<u8>]) -> Digest {
-    let digests: Vec<Digest> =
-        chunks.iter().enumerate().map(|(index, chunk)| chunk_digest(index as u32, chunk)).collect();
-    vector_root(&digests)
-}
-
-fn decode(terms: &Terms, chunks: &[Vec<u8>], survivors: usize) -> Option<Aggregate> {
-    let layout = terms.layout();
-    let mut decoder = Decoder::new(&terms.contract().task.spec, layout, survivors);
-    for (chunk, packed) in layout.chunks().zip(chunks) {
-        let mut words = vec![0; chunk.len as usize];
-        packing::unpack(packed, chunk.bits, &mut words).ok()?;
-        decoder.push(&chunk, &words).ok()?;
-    }
-    decoder.finish().ok()
 }
 
 /// Which of the receiver's machines a message is for.

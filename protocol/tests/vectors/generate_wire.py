@@ -76,9 +76,9 @@ class Identity:
     def signature(self, context: str, body: bytes) -> bytes:
         return self.key.sign(body_digest(context, body))
 
-    def signed(self, context: str, body: bytes) -> bytes:
-        """What is said, who says it, the signature."""
-        return body + self.id + self.signature(context, body)
+    def signed(self, context: str, body: bytes, named: bytes | None = None) -> bytes:
+        """What is said, who says it, the signature; of what holds shares, over what names them instead."""
+        return body + self.id + self.signature(context, body if named is None else named)
 
 
 def statement_digest(context: str, body: bytes, by: Identity) -> bytes:
@@ -169,8 +169,13 @@ def wire():
     def share(n):
         return bytes([n]) + bytes(31)
 
+    def share_digest(n):
+        return digest("share", share(n))
+
     dealt = session + other.id + commitments + share(7) + share(8)
-    plaintext = versioned(me.signed("shares", dealt))
+    vectors = b"".join(digest("commitments", b"".join(vector)) for vector in points)
+    dealing = session + other.id + vectors + share_digest(7) + share_digest(8)
+    plaintext = versioned(me.signed("shares", dealt, dealing))
     shared = sealing[0].exchange(sealing[1].public_key())
     key = HKDF(SHA256(), 32, session, b"consort/v1/seal" + me.id + other.id).derive(shared)
     ciphertext = ChaCha20Poly1305(key).encrypt(bytes(12), plaintext, None)
@@ -191,6 +196,8 @@ def wire():
     certificate = session + integer(SLOT) + sequence(survivors) + votes
     revealed = sequence([me.id + integer(0) + share(9), other.id + integer(1) + share(10)])
     reveal = session + survivors_digest + revealed
+    named = sequence([me.id + integer(0) + share_digest(9), other.id + integer(1) + share_digest(10)])
+    reveal_named = session + survivors_digest + named
     total = session + survivors_digest + bytes([110]) * 32
     acknowledgement = session + bytes([110]) * 32
     abort = contract_digest + integer(3) + integer(0) + integer(3) + integer(2) + integer(70000)
@@ -231,7 +238,7 @@ def wire():
             "proposal": message(8, aggregator.signed("proposal", proposal)),
             "vote": message(9, me.signed("vote", vote)),
             "certificate": message(10, certificate),
-            "reveal": message(11, me.signed("reveal", reveal)),
+            "reveal": message(11, me.signed("reveal", reveal, reveal_named)),
             "published": message(12, aggregator.signed("sum", total), certificate),
             "acknowledge": message(13, me.signed("acknowledgement", acknowledgement)),
             "abort": message(14, aggregator.signed("abort", abort)),

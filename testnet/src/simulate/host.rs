@@ -13,9 +13,10 @@ use consort_protocol::{
     bulk::{ChunkSum, mask_chunk},
     encoding::{Chunk, Layout, ValidInput},
     ids::MemberId,
+    io::Role,
     masking::MaskPlan,
     phase::Phase,
-    sim::{Envelope, Host, Role},
+    sim::{Envelope, Host},
 };
 use indicatif::{ProgressBar, ProgressStyle};
 use rayon::{ThreadPool, prelude::*};

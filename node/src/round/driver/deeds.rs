@@ -3,34 +3,36 @@
 use super::*;
 
 impl Driver {
-    pub(super) async fn both(&mut self, input: impl Fn() -> Input) {
-        self.feed(Role::Aggregator, input()).await;
-        self.feed(Role::Member, input()).await;
-    }
-
-    pub(super) async fn feed(&mut self, role: Role, input: Input) {
-        self.drive(VecDeque::from([(role, input)]), Vec::new()).await;
+    pub(super) async fn feed(&mut self, input: Input) {
+        let now = self.now();
+        let Some(running) = &mut self.state.running else { return };
+        let deeds = running.handle(input, now);
+        self.drive(deeds).await;
     }
 
     /// Carries out outputs and feeds back what they lead to on this node, until nothing is left.
-    pub(super) async fn drive(&mut self, mut inputs: VecDeque<(Role, Input)>, outputs: Vec<(Role, Output)>) {
-        let mut outputs = VecDeque::from(outputs);
+    pub(super) async fn drive(&mut self, deeds: Deeds) {
+        let mut deeds = VecDeque::from(deeds);
+        let mut mine = VecDeque::new();
         loop {
-            while let Some((role, output)) = outputs.pop_front() {
-                if let Err(detail) = self.carry_out(role, output, &mut inputs).await {
-                    outputs.clear();
-                    inputs.push_front((role, Input::Done(Work::Failed(detail))));
+            while let Some((role, output)) = deeds.pop_front() {
+                if let Err(detail) = self.carry_out(role, output, &mut mine).await {
+                    // nothing that follows from what could not be done may leave
+                    deeds.clear();
+                    let now = self.now();
+                    let Some(running) = &mut self.state.running else { return };
+                    deeds.extend(running.failed(role, detail, now));
                 }
             }
-            let Some((role, input)) = inputs.pop_front() else { break };
+            let Some(input) = mine.pop_front() else { break };
             let now = self.now();
-            let Some(attempt) = &mut self.state.attempt else { return };
-            outputs.extend(attempt.handle(role, input, now).into_iter().map(|output| (role, output)));
+            let Some(running) = &mut self.state.running else { return };
+            deeds.extend(running.handle(input, now));
         }
-        if self.state.attempt.as_ref().is_some_and(Attempt::is_over)
-            && let Some(attempt) = self.state.attempt.take()
+        if self.state.running.as_ref().is_some_and(|running| running.round.is_over())
+            && let Some(running) = self.state.running.take()
         {
-            self.conclude(attempt).await;
+            self.conclude(running).await;
         }
     }
 
@@ -38,18 +40,22 @@ impl Driver {
         &mut self,
         role: Role,
         output: Output,
-        inputs: &mut VecDeque<(Role, Input)>,
+        mine: &mut VecDeque<Input>,
     ) -> Result<(), String> {
         match output {
             Output::Phase(phase) => self.phase(role, phase).await,
             Output::Journal(entry) => self.journal(entry)?,
-            Output::Send(to, message) if to == self.state.me => {
-                inputs.push_back((recipient(&message), Input::Message(to, message)));
-            }
+            Output::Send(to, message) if to == self.state.me => mine.push_back(Input::Message(to, message)),
             Output::Send(to, message) => self.send(to, &message),
-            Output::Upload(plan) => self.upload(plan),
+            Output::Announce(message) => {
+                if let Ok(bytes) = codec::encode(&*message) {
+                    self.network.publish(bytes);
+                }
+            }
+            Output::Upload(plan, to) => self.upload(plan, to),
             Output::Fetch(published) => self.fetch(&published),
-            Output::Receive(session, members) => self.receive(session, members)?,
+            Output::Receive(session, members) => mine.extend(self.receive(session, members)?),
+            Output::PassOn { vector, to } => self.pass_on(vector, to),
             Output::Unmask(survivors, plan) => self.unmask(survivors, *plan),
             Output::Fault(fault) => {
                 if self.worth_a_warning() {
@@ -57,34 +63,57 @@ impl Driver {
                 }
                 self.observer.notify(NodeEvent::Fault(fault)).await;
             }
+            Output::SlotOver { attempt, slot, aggregator, reason } => {
+                self.slot_over(attempt, slot, aggregator, &reason);
+            }
             Output::Finished(outcome) => self.finished(role, outcome).await,
         }
         Ok(())
     }
 
     async fn phase(&mut self, role: Role, phase: Phase) {
-        let Some(attempt) = &mut self.state.attempt else { return };
-        let Contract { round, attempt: number, slot, .. } = *attempt.terms.contract();
+        let Some(running) = &mut self.state.running else { return };
+        let round = running.round.number();
+        let (attempt, slot) = running.round.place_of(role);
         if role == Role::Aggregator {
-            attempt.phases.enter(Some(phase));
+            running.phases.enter(Some(phase));
         }
-        tracing::info!(round, attempt = number, slot, ?role, %phase, "phase");
-        self.observer.notify(NodeEvent::Phase { round, attempt: number, slot, role, phase }).await;
+        tracing::info!(round, attempt, slot, ?role, %phase, "phase");
+        self.observer.notify(NodeEvent::Phase { round, attempt, slot, role, phase }).await;
+    }
+
+    fn slot_over(&mut self, attempt: u32, slot: u32, aggregator: MemberId, reason: &AbortReason) {
+        let Some(running) = &mut self.state.running else { return };
+        let round = running.round.number();
+        tracing::warn!(round, attempt, slot, %aggregator, %reason, "slot given up");
+        running.attempts.push(AttemptRecord {
+            attempt,
+            slot,
+            aggregator,
+            outcome: reason.word().into(),
+            detail: Some(reason.to_string()),
+        });
     }
 
     fn journal(&mut self, entry: JournalEntry) -> Result<(), String> {
         self.ledger.journal(&entry).map_err(|error| error.to_string())?;
-        if let JournalEntry::RosterAccepted { session, participants, keys, .. } = entry {
-            Arc::make_mut(&mut self.state.seen).extend(keys);
-            if let Some(attempt) = &mut self.state.attempt {
-                attempt.session = Some(session);
-                attempt.roster = participants;
+        let Some(running) = &mut self.state.running else { return Ok(()) };
+        match entry {
+            JournalEntry::RosterAccepted { keys, .. } => {
+                Arc::make_mut(&mut self.state.seen).extend(keys);
+                running.session = running.round.member().and_then(|member| member.session()).cloned();
+                running.intake = None;
+                running.root = None;
+                running.passing_on.clear();
+                running.received.clear();
             }
+            JournalEntry::UploadStarted(_) => running.sent = true,
+            _ => {}
         }
         Ok(())
     }
 
-    /// Never waits: an attempt sends a peer a few frames, so a full queue means one that does not read, and
+    /// Never waits: a round sends a peer a few frames, so a full queue means one that does not read, and
     /// whoever waited for such a peer would let it hold up everybody.
     pub(super) fn send(&mut self, to: MemberId, message: &Message) {
         let sent = match codec::encode(message) {
@@ -98,99 +127,130 @@ impl Driver {
         }
     }
 
-    /// Starts a job whose end the current attempt is told of.
+    /// Starts a job whose end the current round is told of.
     fn spawn(
         &mut self,
         role: Role,
         job: impl Future<Output = (Work, Option<Arc<encoding::Aggregate>>)> + Send + 'static,
-    ) {
+    ) -> Option<tokio::task::AbortHandle> {
         let (generation, done) = (self.state.generation, self.state.done.0.clone());
-        let Some(attempt) = &mut self.state.attempt else { return };
-        attempt.jobs.spawn(async move {
+        let running = self.state.running.as_mut()?;
+        Some(running.jobs.spawn(async move {
             let (work, aggregate) = job.await;
-            let _ = done.send(Done { attempt: generation, role, work, aggregate }).await;
-        });
+            let _ = done.send(Done { generation, role, work, aggregate }).await;
+        }))
     }
 
     pub(super) async fn done(&mut self, done: Done) {
-        if done.attempt != self.state.generation {
+        if done.generation != self.state.generation {
             return;
         }
-        let Some(attempt) = &mut self.state.attempt else { return };
+        let Some(running) = &mut self.state.running else { return };
         if let Some(aggregate) = done.aggregate {
-            attempt.aggregate = Some(aggregate);
+            running.aggregate = Some(aggregate);
         }
-        if let Work::Received(member, _) = done.work {
-            attempt.received.insert(member);
-            let event = NodeEvent::Received {
-                round: attempt.terms.contract().round,
-                vectors: attempt.received.len(),
-                expected: attempt.expected,
-            };
-            self.observer.notify(event).await;
+        match done.work {
+            Work::Failed(detail) => {
+                tracing::error!(detail, "work of this round failed");
+                let now = self.now();
+                let Some(running) = &mut self.state.running else { return };
+                let deeds = running.failed(done.role, detail, now);
+                self.drive(deeds).await;
+            }
+            Work::Received(member, root) => {
+                running.received.insert(member);
+                let acts = running.round.phase(Role::Aggregator).is_some();
+                let event = NodeEvent::Received {
+                    round: running.round.number(),
+                    vectors: running.received.len(),
+                    expected: running.expected,
+                };
+                if acts {
+                    self.observer.notify(event).await;
+                }
+                // whoever aggregates sums it up, whoever stands by holds it
+                self.feed(Input::Done(Work::Held(member, root))).await;
+                self.feed(Input::Done(Work::Received(member, root))).await;
+            }
+            work => {
+                if let Work::Uploaded(_, root) = work {
+                    running.root = Some(root);
+                }
+                self.feed(Input::Done(work)).await;
+            }
         }
-        if let Work::Failed(detail) = &done.work {
-            tracing::error!(detail, "work of this attempt failed");
-        }
-        self.feed(done.role, Input::Done(done.work)).await;
     }
 
-    fn upload(&mut self, plan: Arc<MaskPlan>) {
-        let (Some(attempt), Some(pending)) = (&self.state.attempt, &self.state.pending) else { return };
-        let Some(session) = attempt.session else { return };
+    fn upload(&mut self, plan: Arc<MaskPlan>, to: MemberId) {
+        let (Some(running), Some(pending)) = (&mut self.state.running, &self.state.pending) else { return };
+        let Some(session) = running.session.as_ref().map(|session| session.id()) else { return };
+        if let Some(earlier) = running.upload.take() {
+            earlier.abort();
+        }
         let source = Arc::new(Source {
             session,
-            layout: attempt.terms.layout().clone(),
+            layout: running.terms.layout().clone(),
             input: pending.input.clone(),
             plan,
+            root: running.root,
         });
-        let (aggregator, me, network) = (attempt.terms.aggregator(), self.state.me, self.network.clone());
-        if aggregator != me {
-            self.spawn(Role::Member, async move {
-                (Work::Uploaded(upload(source, aggregator, network).await), None)
-            });
-            return;
-        }
-        let Some(intake) = attempt.intake.clone() else { return };
-        let (generation, done) = (self.state.generation, self.state.done.0.clone());
-        self.spawn(Role::Aggregator, async move {
-            match deposit(source, me, intake).await {
-                Ok(root) => {
-                    let work = Work::Uploaded(root);
-                    let _ = done
-                        .send(Done { attempt: generation, role: Role::Member, work, aggregate: None })
-                        .await;
-                    (Work::Received(me, root), None)
+        let (me, network, intake) = (self.state.me, self.network.clone(), running.intake.clone());
+        let job = if to != me {
+            self.spawn(
+                Role::Member,
+                async move { (Work::Uploaded(to, upload(source, to, network).await), None) },
+            )
+        } else if let Some(intake) = intake {
+            let (generation, done) = (self.state.generation, self.state.done.0.clone());
+            self.spawn(Role::Aggregator, async move {
+                match deposit(source, me, intake).await {
+                    Ok(root) => {
+                        let work = Work::Uploaded(me, root);
+                        let _ =
+                            done.send(Done { generation, role: Role::Member, work, aggregate: None }).await;
+                        (Work::Received(me, root), None)
+                    }
+                    Err(error) => (Work::Failed(format!("my own vector: {error}")), None),
                 }
-                Err(error) => (Work::Failed(format!("my own vector: {error}")), None),
-            }
-        });
+            })
+        } else {
+            None
+        };
+        if let Some(running) = &mut self.state.running {
+            running.upload = job;
+        }
     }
 
-    fn receive(
-        &mut self,
-        session: consort_protocol::ids::SessionId,
-        members: Vec<MemberId>,
-    ) -> Result<(), String> {
-        let Some(attempt) = &mut self.state.attempt else { return Ok(()) };
-        attempt.expected = members.len();
-        let layout = attempt.terms.layout().clone();
+    /// Gives what is here already.
+    fn receive(&mut self, session: SessionId, members: Vec<MemberId>) -> Result<Vec<Input>, String> {
+        let Some(running) = &mut self.state.running else { return Ok(Vec::new()) };
+        running.expected = members.len();
+        if let Some(intake) = running.intake.as_ref().filter(|intake| intake.session() == session) {
+            let complete = intake.complete();
+            running.received.extend(complete.iter().map(|(member, _)| *member));
+            let received = |(member, root)| Input::Done(Work::Received(member, root));
+            return Ok(complete.into_iter().map(received).collect());
+        }
+        let layout = running.terms.layout().clone();
         let intake = Intake::new(session, layout, members, self.results.folder())
             .map_err(|error| format!("no room for the members' vectors: {error}"))?;
-        attempt.intake = Some(Arc::new(intake));
-        Ok(())
+        running.intake = Some(Arc::new(intake));
+        Ok(Vec::new())
     }
 
     pub(super) fn bulk(&mut self, from: MemberId, stream: BulkStream) {
-        let intake = self.state.attempt.as_ref().and_then(|attempt| attempt.intake.clone());
-        let ended = self.state.attempt.as_ref().map(|attempt| attempt.ended.clone()).unwrap_or_default();
-        let (results, attempt, done) =
+        let running = self.state.running.as_ref();
+        let intake = running.and_then(|running| running.intake.clone());
+        let aggregator = running.and_then(|running| running.round.aggregator());
+        let ended = running.map(|running| running.ended.clone()).unwrap_or_default();
+        let (results, generation, done) =
             (self.results.clone(), self.state.generation, self.state.done.0.clone());
         tokio::spawn(async move {
-            match serve(stream, from, intake, &ended, &results).await {
-                Ok(Some(root)) => {
-                    let work = Work::Received(from, root);
-                    let _ = done.send(Done { attempt, role: Role::Aggregator, work, aggregate: None }).await;
+            match serve(stream, from, intake, &ended, &results, aggregator).await {
+                Ok(Some((owner, root))) => {
+                    let work = Work::Received(owner, root);
+                    let _ =
+                        done.send(Done { generation, role: Role::Aggregator, work, aggregate: None }).await;
                 }
                 Ok(None) => {}
                 Err(error) => tracing::debug!(%from, %error, "bulk stream ended early"),
@@ -198,10 +258,24 @@ impl Driver {
         });
     }
 
+    fn pass_on(&mut self, vector: MemberId, to: MemberId) {
+        let Some(running) = &mut self.state.running else { return };
+        let Some(intake) = running.intake.clone() else { return };
+        let network = self.network.clone();
+        let queue = running.passing_on.entry(to).or_insert_with(|| {
+            let (sender, vectors) = mpsc::channel(limits::MAX_JOBS);
+            running.jobs.spawn(pass_on(intake, to, network, vectors));
+            sender
+        });
+        if queue.try_send(vector).is_err() {
+            tracing::warn!(%to, %vector, "vector not passed on: too many are waiting");
+        }
+    }
+
     fn unmask(&mut self, survivors: SurvivorSet, plan: MaskPlan) {
-        let Some(attempt) = &self.state.attempt else { return };
-        let Some(intake) = attempt.intake.clone() else { return };
-        let (results, layout) = (self.results.clone(), attempt.terms.layout().clone());
+        let Some(running) = &self.state.running else { return };
+        let Some(intake) = running.intake.clone() else { return };
+        let (results, layout) = (self.results.clone(), running.terms.layout().clone());
         self.spawn(Role::Aggregator, async move {
             match results.sum(intake, layout, survivors, plan).await {
                 Ok(root) => (Work::Summed(root), None),
@@ -211,12 +285,12 @@ impl Driver {
     }
 
     fn fetch(&mut self, published: &Published) {
-        let Some(attempt) = &self.state.attempt else { return };
-        let (terms, root) = (attempt.terms.clone(), published.sum.body.root);
-        let survivors = published.certificate.survivors.0.len();
+        let Some(running) = &self.state.running else { return };
+        let (terms, root) = (running.terms.clone(), published.sum.body.root);
+        let (survivors, from) = (published.certificate.survivors.0.len(), published.sum.signer);
         let (network, results) = (self.network.clone(), self.results.clone());
         self.spawn(Role::Member, async move {
-            let fetched = fetch(network, results, terms.layout().clone(), root, terms.aggregator()).await;
+            let fetched = fetch(network, results, terms.layout().clone(), root, from).await;
             let decoded = match fetched {
                 Ok(sum) => blocking(move || sum.decode(&terms, survivors)).await,
                 Err(error) => Err(error),
@@ -229,18 +303,28 @@ impl Driver {
     }
 
     async fn finished(&mut self, role: Role, outcome: Outcome) {
-        let Some(attempt) = &mut self.state.attempt else { return };
-        if role == Role::Aggregator {
-            attempt.phases.enter(None);
-            let (round, phases_ms) = (attempt.terms.contract().round, attempt.phases.milliseconds().clone());
-            if let Outcome::Completed { published, .. } = &outcome
-                && let Ok(bytes) = codec::encode(&Message::Published(published.clone()))
-            {
-                self.network.publish(bytes);
-            }
-            self.observer.notify(NodeEvent::Aggregated { round, phases_ms }).await;
-        } else {
-            attempt.outcome = Some(outcome);
+        let Some(running) = &mut self.state.running else { return };
+        if let (Outcome::Completed { published, .. }, Role::Member) = (&outcome, role) {
+            let (attempt, _) = running.round.place();
+            running.attempts.push(AttemptRecord {
+                attempt,
+                slot: published.certificate.slot,
+                aggregator: published.sum.signer,
+                outcome: "completed".into(),
+                detail: None,
+            });
         }
+        if role == Role::Member {
+            running.outcome = Some(outcome);
+            return;
+        }
+        running.phases.enter(None);
+        let (round, phases_ms) = (running.round.number(), running.phases.milliseconds().clone());
+        if let Outcome::Completed { published, .. } = outcome
+            && let Ok(bytes) = codec::encode(&Message::Published(published))
+        {
+            self.network.publish(bytes);
+        }
+        self.observer.notify(NodeEvent::Aggregated { round, phases_ms }).await;
     }
 }

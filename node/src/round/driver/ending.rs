@@ -1,140 +1,118 @@
-//! How attempts and rounds end, and what is kept of them.
+//! How rounds end, and what is kept of them.
 
 use super::*;
 
+/// Results that are kept for those who have missed them.
+pub(crate) const RECENT: usize = 32;
+
 impl Driver {
-    /// An attempt is over on this node.
-    pub(super) async fn conclude(&mut self, attempt: Attempt) {
-        let contract = attempt.terms.contract().clone();
-        let mut record = AttemptRecord {
-            attempt: contract.attempt,
-            slot: contract.slot,
-            aggregator: attempt.terms.aggregator(),
-            outcome: "completed".into(),
-            detail: None,
-        };
-        let roster = attempt.roster;
-        match attempt.outcome {
+    /// A round is over on this node.
+    pub(super) async fn conclude(&mut self, running: Running) {
+        let round = running.round.number();
+        let roster = running.roster();
+        let Running { outcome, aggregate, attempts, session, sent, .. } = running;
+        let contract = session.map(|session| session.terms().contract().clone());
+        match outcome {
             Some(Outcome::Completed { published, threshold }) => {
-                self.state.attempts.push(record);
-                let result = attempt.aggregate.map(|aggregate| RoundResult {
-                    round: contract.round,
-                    survivors: published.certificate.survivors.ids().collect(),
+                let survivors: Vec<MemberId> = published.certificate.survivors.ids().collect();
+                tracing::info!(round, survivors = survivors.len(), "round completed");
+                let included = survivors.contains(&self.state.me);
+                let result = aggregate.map(|aggregate| RoundResult {
+                    round,
+                    survivors,
                     roster: roster.clone(),
+                    included,
                     aggregate,
                 });
-                tracing::info!(
-                    round = contract.round,
-                    survivors = published.certificate.survivors.0.len(),
-                    "round completed"
-                );
-                self.end_round(
+                self.state.recent.push_back((*published).clone());
+                if self.state.recent.len() > RECENT {
+                    self.state.recent.pop_front();
+                }
+                let record = RoundRecord {
+                    round,
+                    attempts,
                     contract,
-                    Some(*published),
-                    threshold,
-                    roster,
-                    result.ok_or_else(|| "no aggregate".into()),
-                )
-                .await;
+                    published: Some(*published),
+                    threshold: u32::try_from(threshold).unwrap_or(u32::MAX),
+                };
+                let result = result.ok_or_else(|| "no aggregate".into());
+                self.end_round(record, roster, round.saturating_add(1), Some(result)).await;
             }
             Some(Outcome::Aborted(reason)) => {
-                tracing::warn!(round = contract.round, slot = contract.slot, %reason, "attempt without a result");
-                record.outcome = reason.word().into();
-                record.detail = Some(reason.to_string());
-                if nothing_was_sent(&reason) && attempt.session.is_none() {
-                    self.next_slot(record);
-                } else {
-                    self.state.attempts.push(record);
-                    self.end_round(contract, None, 0, roster, Err(reason.to_string())).await;
+                tracing::warn!(round, %reason, "round without a result");
+                if sent || matches!(reason, AbortReason::Local { .. }) {
+                    return self
+                        .end_without(round, attempts, contract, roster, sent, &reason.to_string())
+                        .await;
                 }
+                // nothing of the input has left: it waits for the next round
+                let record = RoundRecord { round, attempts, contract, published: None, threshold: 0 };
+                self.end_round(record, roster, round.saturating_add(1), None).await;
             }
             // its last words could not be journalled; what has left before is not known any more
             None => {
-                let reason = "this node could not write its ledger";
-                record.outcome = "local-failure".into();
-                record.detail = Some(reason.into());
-                self.state.attempts.push(record);
-                self.end_round(contract, None, 0, roster, Err(reason.into())).await;
+                let reason = "this node could not write its ledger; free its disk and start it again";
+                self.end_without(round, attempts, contract, roster, true, reason).await;
             }
         }
     }
 
-    /// The slot's aggregator began nothing.
-    pub(super) fn pass_over(&mut self, aggregator: MemberId) {
-        let why = match self.state.peers.is_connected(&aggregator) {
-            true => "proposed nothing when its turn came",
-            false => "not connected when its turn came",
-        };
-        self.next_slot(AttemptRecord {
-            attempt: 0,
-            slot: self.state.gathering.slot,
-            aggregator,
-            outcome: "aggregator-lost".into(),
-            detail: Some(format!("{why}; passed over before anything was sent")),
-        });
+    /// The others have gone on without this node.
+    pub(super) async fn missed(&mut self, running: Running, next: u64) {
+        let (round, roster) = (running.round.number(), running.roster());
+        let Running { attempts, session, sent, .. } = running;
+        let contract = session.map(|session| session.terms().contract().clone());
+        let record = RoundRecord { round, attempts, contract, published: None, threshold: 0 };
+        let reason = "the others have gone on to a later round; the input may be in the sum of this one";
+        self.end_round(record, roster, next, sent.then(|| Err(reason.into()))).await;
     }
 
-    fn next_slot(&mut self, record: AttemptRecord) {
-        tracing::info!(round = self.state.gathering.round, slot = record.slot, aggregator = %record.aggregator, outcome = record.outcome, "next slot");
-        self.state.attempts.push(record);
-        self.state.gathering.next_slot();
+    async fn end_without(
+        &mut self,
+        round: u64,
+        attempts: Vec<AttemptRecord>,
+        contract: Option<Contract>,
+        roster: Vec<MemberId>,
+        sent: bool,
+        reason: &str,
+    ) {
+        let used =
+            if sent { "the input may be known within one sum" } else { "nothing of the input has left" };
+        let record = RoundRecord { round, attempts, contract, published: None, threshold: 0 };
+        let result = Some(Err(format!("{reason}; {used}")));
+        self.end_round(record, roster, round.saturating_add(1), result).await;
     }
 
     pub(super) async fn fail_round(&mut self, reason: &str) {
-        tracing::error!(round = self.state.gathering.round, reason, "round given up");
         let round = self.state.gathering.round;
-        let attempts = std::mem::take(&mut self.state.attempts);
-        self.begin_round(round.saturating_add(1));
-        if let Some(pending) = self.state.pending.take() {
-            let _ = pending.reply.send(Err(reason.into()));
-        }
-        self.publish_status();
-        self.observer.notify(NodeEvent::RoundOver { round, attempts, roster: Vec::new() }).await;
+        tracing::error!(round, reason, "round given up");
+        self.end_without(round, Vec::new(), None, Vec::new(), false, reason).await;
     }
 
+    /// Writes a round down and goes on. Without a `result` the input keeps waiting.
     async fn end_round(
         &mut self,
-        contract: Contract,
-        published: Option<Published>,
-        threshold: usize,
+        record: RoundRecord,
         roster: Vec<MemberId>,
-        result: Result<RoundResult, String>,
+        next: u64,
+        result: Option<Result<RoundResult, String>>,
     ) {
-        let round = contract.round;
-        let attempts = std::mem::take(&mut self.state.attempts);
-        let record = RoundRecord {
-            round,
-            attempts: attempts.clone(),
-            contract: Some(contract),
-            published,
-            threshold: u32::try_from(threshold).unwrap_or(u32::MAX),
-        };
+        let round = record.round;
         if let Err(error) = self.ledger.record(&record) {
             tracing::error!(round, %error, "the round's record is not on disk");
         }
-        self.begin_round(round.saturating_add(1));
-        if let Some(pending) = self.state.pending.take() {
+        self.begin_round(next);
+        if let Some(result) = result
+            && let Some(pending) = self.state.pending.take()
+        {
             let _ = pending.reply.send(result);
         }
         self.publish_status();
-        self.observer.notify(NodeEvent::RoundOver { round, attempts, roster }).await;
+        self.observer.notify(NodeEvent::RoundOver { round, attempts: record.attempts, roster }).await;
     }
 
     pub(super) fn begin_round(&mut self, round: u64) {
         self.state.gathering = Gathering::new(&self.manifest, round);
-        self.state.attempts.clear();
         self.publish_status();
-    }
-}
-
-/// Whether an attempt ended before this member had told anybody more than a public key.
-fn nothing_was_sent(reason: &AbortReason) -> bool {
-    match reason {
-        AbortReason::TooFewMembers { phase, .. }
-        | AbortReason::AggregatorLost { phase }
-        | AbortReason::Inconsistent { phase, .. }
-        | AbortReason::Local { phase, .. }
-        | AbortReason::LeftOut { phase }
-        | AbortReason::AggregatorFailed { phase } => *phase == Phase::AdvertiseKeys,
     }
 }

@@ -66,30 +66,16 @@ impl View {
     fn decide(&mut self, now: Now) -> Decision {
         self.gathering.decide(&self.peers, &TASK, now)
     }
-
-    /// Passes over whoever is to be passed over at this moment; how many, and what then.
-    fn settle(&mut self, now: Now) -> (usize, Decision) {
-        for passed in 0..100 {
-            match self.decide(now) {
-                Decision::PassOver(aggregator) => {
-                    assert_eq!(Some(aggregator), self.gathering.aggregator());
-                    self.gathering.next_slot();
-                }
-                decision => return (passed, decision),
-            }
-        }
-        panic!("aggregators are passed over without end");
-    }
 }
 
 #[test]
-fn my_turn_comes_as_soon_as_all_have_an_input() {
+fn a_round_starts_as_soon_as_all_have_an_input() {
     let mut view = View::new(4, 0);
     view.waits([1, 2]);
     view.connect([3]);
     assert_eq!(view.decide(seconds(1)), Decision::Wait(Some(seconds(1) + GATHER)));
     view.waits([3]);
-    assert_eq!(view.decide(seconds(1)), Decision::Propose);
+    assert_eq!(view.decide(seconds(1)), Decision::Start);
 }
 
 #[test]
@@ -113,7 +99,7 @@ fn the_gathering_ends_some_time_after_the_minimum_have_an_input() {
     view.connect([3]);
     assert_eq!(view.decide(seconds(100)), Decision::Wait(Some(seconds(105))));
     assert_eq!(view.decide(seconds(105) - MILLISECOND), Decision::Wait(Some(seconds(105))));
-    assert_eq!(view.decide(seconds(105)), Decision::Propose);
+    assert_eq!(view.decide(seconds(105)), Decision::Start);
 }
 
 #[test]
@@ -135,7 +121,7 @@ fn below_the_minimum_nothing_ever_starts() {
     view.waits([1, 2, 3]);
     assert_eq!(view.decide(seconds(1_000_000)), Decision::Wait(None), "4, and the others long forgotten");
     view.waits([4]);
-    assert_eq!(view.decide(seconds(1_000_000)), Decision::Propose);
+    assert_eq!(view.decide(seconds(1_000_000)), Decision::Start);
 }
 
 #[test]
@@ -145,12 +131,12 @@ fn a_member_unreachable_for_30_seconds_is_not_waited_for() {
     view.loses(3, seconds(100));
     assert_eq!(view.decide(seconds(127)), Decision::Wait(Some(seconds(130))), "forgotten before GATHER ends");
     assert_eq!(view.decide(seconds(130) - MILLISECOND), Decision::Wait(Some(seconds(130))));
-    assert_eq!(view.decide(seconds(130)), Decision::Propose);
+    assert_eq!(view.decide(seconds(130)), Decision::Start);
     // one that was never seen counts from this node's start
     let mut view = View::new(4, 0);
     view.waits([1, 2]);
     assert_eq!(view.decide(seconds(29)), Decision::Wait(Some(seconds(30))));
-    assert_eq!(view.decide(seconds(30)), Decision::Propose);
+    assert_eq!(view.decide(seconds(30)), Decision::Start);
 }
 
 #[test]
@@ -160,73 +146,39 @@ fn a_member_that_is_back_counts_with_what_it_last_said() {
     view.loses(3, seconds(1));
     assert_eq!(view.decide(seconds(2)), Decision::Wait(Some(seconds(2) + GATHER)));
     view.connect([3]);
-    assert_eq!(view.decide(seconds(3)), Decision::Propose);
+    assert_eq!(view.decide(seconds(3)), Decision::Start);
     view.says([3], ROUND, None);
     view.gathering = Gathering::new(&view.manifest, ROUND);
     assert_eq!(view.decide(seconds(3)), Decision::Wait(Some(seconds(3) + GATHER)), "it has changed its mind");
 }
 
 #[test]
-fn an_aggregator_that_is_not_connected_is_passed_over_after_a_second() {
-    let mut view = View::new(4, 1);
-    view.waits([0, 2, 3]);
-    view.loses(0, seconds(100));
-    view.decide(seconds(95));
-    assert_eq!(view.decide(seconds(101) - MILLISECOND), Decision::Wait(Some(seconds(101))));
-    assert_eq!(view.decide(seconds(101)), Decision::PassOver(view.order[0]));
-    view.gathering.next_slot();
-    assert_eq!(view.decide(seconds(101)), Decision::Propose, "it is my turn now");
-}
-
-#[test]
-fn aggregators_lost_long_ago_are_passed_over_at_once() {
-    let mut view = View::new(7, 2);
-    view.waits(3..7);
-    assert_eq!(view.settle(seconds(1000)), (2, Decision::Propose));
-    assert_eq!(view.gathering.slot, 2);
-}
-
-#[test]
-fn a_connected_aggregator_keeps_its_slot_until_patience_ends() {
-    let mut view = View::new(4, 3);
-    view.waits([0, 1, 2]);
-    let patience = seconds(100) + GATHER + DEADLINE;
-    assert_eq!(view.decide(seconds(100)), Decision::Wait(Some(patience)));
-    assert_eq!(view.decide(patience - MILLISECOND), Decision::Wait(Some(patience)));
-    assert_eq!(view.decide(patience), Decision::PassOver(view.order[0]));
-    view.gathering.next_slot();
-    let second = patience + GATHER + DEADLINE;
-    assert_eq!(view.decide(patience), Decision::Wait(Some(second)), "the next one has as long");
-}
-
-#[test]
-fn while_every_aggregator_is_away_no_slot_passes() {
+fn while_every_aggregator_is_away_nothing_starts() {
     let mut view = View::new(4, 3);
     let alone = view.order[0];
     view.gathering.order = vec![alone];
     view.waits([1, 2]);
-    assert_eq!(view.settle(seconds(1000)), (0, Decision::Wait(None)));
+    assert_eq!(view.decide(seconds(1000)), Decision::Wait(None));
     view.waits([0]);
-    let patience = seconds(1000) + GATHER + DEADLINE;
-    assert_eq!(view.settle(seconds(1000)), (0, Decision::Wait(Some(patience))));
+    assert_eq!(view.decide(seconds(2000)), Decision::Start);
 }
 
 /// Of those who may aggregate only I am there.
 #[test]
-fn my_turn_comes_when_all_others_who_may_aggregate_are_away() {
+fn a_round_starts_when_all_others_who_may_aggregate_are_away() {
     let mut view = View::new(4, 1);
     view.waits([2, 3]);
     let (away, me) = (view.order[0], view.order[1]);
     view.gathering.order.retain(|id| *id == away || *id == me);
     assert_eq!(view.decide(seconds(1)), Decision::Wait(Some(seconds(1) + GATHER)));
-    assert_eq!(view.settle(seconds(1) + GATHER), (1, Decision::Propose));
+    assert_eq!(view.decide(seconds(1) + GATHER), Decision::Start);
 }
 
 #[test]
-fn a_later_slot_is_joined_only_past_aggregators_that_are_away() {
+fn a_proposal_begins_the_round_only_past_aggregators_that_are_away() {
     let mut view = View::new(5, 4);
     view.connect([1, 3]);
-    let may = |view: &View, slot| view.gathering.may_skip_to(slot, &view.peers);
+    let may = |view: &View, slot| view.gathering.may_begin_in(slot, &view.peers);
     assert!(may(&view, 0), "its own slot");
     assert!(may(&view, 1), "0 is away");
     assert!(!may(&view, 2), "1 is connected and may still propose");
@@ -236,19 +188,7 @@ fn a_later_slot_is_joined_only_past_aggregators_that_are_away() {
     view.loses(3, seconds(1));
     assert!(may(&view, 4));
     assert!(!may(&view, 5), "nobody else decides that I am away");
-    view.gathering.next_slot();
-    assert!(!may(&view, 0), "slots never go back");
     assert!(!may(&view, u32::MAX));
-}
-
-#[test]
-fn slots_go_round_the_order() {
-    let mut view = View::new(4, 0);
-    for slot in 0..9 {
-        assert_eq!(view.gathering.slot, slot);
-        assert_eq!(view.gathering.aggregator(), Some(view.order[slot as usize % 4]));
-        view.gathering.next_slot();
-    }
 }
 
 #[test]

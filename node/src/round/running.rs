@@ -1,0 +1,127 @@
+//! The round that this node takes part in: its state machine, its jobs, and what they have come to.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+    time::Instant,
+};
+
+use consort_protocol::{
+    contract::Terms,
+    encoding,
+    hash::Digest,
+    ids::MemberId,
+    io::{Now, Role},
+    phase::Phase,
+    report::Outcome,
+    roster::Session,
+    round::{Deeds, Round, RoundSetup},
+};
+use rand::{SeedableRng as _, rngs::StdRng};
+use tokio::{
+    sync::mpsc,
+    task::{AbortHandle, JoinSet},
+};
+use tokio_util::sync::{CancellationToken, DropGuard};
+
+use crate::ledger::AttemptRecord;
+
+use super::intake::Intake;
+
+/// A running round. Its jobs end with it.
+pub(super) struct Running {
+    pub(super) round: Round,
+    /// Of the first slot: shape and encoding are the same in all.
+    pub(super) terms: Arc<Terms>,
+    /// The last session whose roster was accepted.
+    pub(super) session: Option<Arc<Session>>,
+    /// Whether a masked vector of the input has begun to leave.
+    pub(super) sent: bool,
+    /// Root of my masked vector in the last session, once it was made.
+    pub(super) root: Option<Digest>,
+    pub(super) intake: Option<Arc<Intake>>,
+    pub(super) jobs: JoinSet<()>,
+    pub(super) upload: Option<AbortHandle>,
+    /// Vectors on their way to each standby.
+    pub(super) passing_on: BTreeMap<MemberId, mpsc::Sender<MemberId>>,
+    pub(super) attempts: Vec<AttemptRecord>,
+    pub(super) outcome: Option<Outcome>,
+    pub(super) aggregate: Option<Arc<encoding::Aggregate>>,
+    pub(super) phases: PhaseClock,
+    /// Whose vectors are here.
+    pub(super) received: BTreeSet<MemberId>,
+    pub(super) expected: usize,
+    /// Since when others, one of them honest, are at a later round.
+    pub(super) behind_since: Option<Now>,
+    /// Tells detached jobs of this round that it is over.
+    pub(super) ended: CancellationToken,
+    _end_on_drop: DropGuard,
+    rng: StdRng,
+}
+
+impl Running {
+    /// Begins a round.
+    pub(super) fn begin(setup: RoundSetup, terms: Terms, now: Now) -> Result<(Self, Deeds), String> {
+        let mut rng = StdRng::try_from_rng(&mut rand::rngs::SysRng)
+            .map_err(|error| format!("the operating system's random number generator failed: {error}"))?;
+        let (round, deeds) = Round::begin(setup, now, &mut rng);
+        let ended = CancellationToken::new();
+        let running = Self {
+            round,
+            terms: Arc::new(terms),
+            session: None,
+            sent: false,
+            root: None,
+            intake: None,
+            jobs: JoinSet::new(),
+            upload: None,
+            passing_on: BTreeMap::new(),
+            attempts: Vec::new(),
+            outcome: None,
+            aggregate: None,
+            phases: PhaseClock::default(),
+            received: BTreeSet::new(),
+            expected: 0,
+            behind_since: None,
+            _end_on_drop: ended.clone().drop_guard(),
+            ended,
+            rng,
+        };
+        Ok((running, deeds))
+    }
+
+    pub(super) fn handle(&mut self, input: consort_protocol::io::Input, now: Now) -> Deeds {
+        self.round.handle(input, now, &mut self.rng)
+    }
+
+    /// Work of one part of this node could not be done.
+    pub(super) fn failed(&mut self, role: Role, detail: String, now: Now) -> Deeds {
+        self.round.failed(role, detail, now, &mut self.rng)
+    }
+
+    /// Whose inputs are expected to be on the roster, in ascending order.
+    pub(super) fn roster(&self) -> Vec<MemberId> {
+        let participants = self.session.as_ref().map(|session| session.participants().iter());
+        participants.into_iter().flatten().map(|participant| participant.id).collect()
+    }
+}
+
+/// What each phase took on the aggregator.
+#[derive(Default)]
+pub(super) struct PhaseClock {
+    current: Option<(Phase, Instant)>,
+    milliseconds: BTreeMap<Phase, f64>,
+}
+
+impl PhaseClock {
+    pub(super) fn enter(&mut self, phase: Option<Phase>) {
+        if let Some((last, since)) = self.current.take() {
+            *self.milliseconds.entry(last).or_default() += since.elapsed().as_secs_f64() * 1e3;
+        }
+        self.current = phase.map(|phase| (phase, Instant::now()));
+    }
+
+    pub(super) fn milliseconds(&self) -> &BTreeMap<Phase, f64> {
+        &self.milliseconds
+    }
+}

@@ -1,0 +1,159 @@
+//! A slot that begins where another aggregator was given up: time-outs come in, and decide how it goes on.
+//!
+//! A time-out counts when
+//! 1. it comes from the participant that signed it, for this session and the slot before;
+//! 2. what it reports is shown: the mask set that it names, and what allowed its latest vote.
+//!
+//! A threshold of them opens the slot. Where they report a vote, its value is proposed again: the same
+//! survivors, once their vectors are here. Where they report none, the session goes on with the mask set
+//! that they name; where they name none, it is abandoned.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use crate::{
+    certificate::AcceptedMaskSet,
+    fault::FaultKind,
+    ids::MemberId,
+    io::{JournalEntry, Output},
+    messages::{
+        Message,
+        consistency_check::{Proposed, Value},
+        failover::{NewSlot, ShownNewSlot, ShownTimeout, Timeout},
+        share_keys::DealtCommitments,
+    },
+    phase::Phase,
+    report::AbortReason,
+    roster::Session,
+    seat::{Outputs, Seat, send},
+    signing::Signed,
+    slots::{Allowed, Slots},
+};
+
+use super::{
+    Progress, State,
+    consistency_check::ConsistencyCheck,
+    masked_input::{MaskedInput, Required},
+    verifiers::Verifiers,
+};
+
+pub(super) struct Succession {
+    pub(super) session: Arc<Session>,
+    slots: Slots,
+    mask_set: Option<AcceptedMaskSet>,
+    timeouts: BTreeMap<MemberId, Signed<Timeout>>,
+    commitments: BTreeMap<MemberId, DealtCommitments>,
+}
+
+impl Succession {
+    pub(super) fn begin(session: Arc<Session>, commitments: BTreeMap<MemberId, DealtCommitments>) -> Self {
+        let slots = Slots::new(session.clone());
+        Self { session, slots, mask_set: None, timeouts: BTreeMap::new(), commitments }
+    }
+
+    pub(super) fn timeout(
+        &mut self,
+        seat: &Seat,
+        from: MemberId,
+        shown: ShownTimeout,
+    ) -> Result<(), FaultKind> {
+        let ShownTimeout { timeout, mask_set, history, .. } = shown;
+        if timeout.signer != from {
+            return Err(FaultKind::Author { signer: timeout.signer, expected: from });
+        }
+        if self.session.next_slot(timeout.body.slot) != Some(seat.slot) {
+            return Ok(());
+        }
+        // before the many signatures in there are looked at
+        timeout.verify().map_err(|_| FaultKind::Signature)?;
+        let shown = match &mask_set {
+            Some(statement) => Some(AcceptedMaskSet::check(&self.session, statement)?),
+            None => None,
+        };
+        if shown.as_ref().map(AcceptedMaskSet::digest) != timeout.body.mask_set.as_ref() {
+            return Err(FaultKind::Unproven);
+        }
+        self.slots.learn(shown.as_ref(), &history)?;
+        self.slots.check_timeout(&timeout)?;
+        self.timeouts.entry(from).or_insert(timeout);
+        if self.mask_set.is_none() {
+            self.mask_set = shown;
+        }
+        Ok(())
+    }
+
+    pub(super) fn advance(self, seat: &Seat, out: &mut Outputs) -> Progress<Self, State> {
+        if self.timeouts.len() < self.session.threshold().get() {
+            return Progress::Waiting(self);
+        }
+        match self.open(seat, out) {
+            Ok(next) => Progress::Next(next),
+            Err(reason) => Progress::Impossible(reason),
+        }
+    }
+
+    fn open(self, seat: &Seat, out: &mut Outputs) -> Result<State, AbortReason> {
+        let Self { session, slots, mask_set, timeouts, commitments } = self;
+        let (slot, id) = (seat.slot, session.id());
+        let highest = timeouts.values().filter_map(|timeout| timeout.body.vote).map(|vote| vote.slot).max();
+        // some may not have the roster yet
+        for participant in session.participants().iter().filter(|it| !timeouts.contains_key(&it.id)) {
+            send(out, participant.id, Message::Roster(Box::new(session.proof().roster)));
+        }
+        let timeouts = timeouts.into_values().collect();
+        let new_slot = seat.sign(NewSlot { session: id, slot, timeouts })?;
+        let allowed = slots.check_new_slot(&new_slot).map_err(|kind| AbortReason::Local {
+            phase: Phase::ConsistencyCheck,
+            detail: kind.to_string(),
+        })?;
+        out.push(Output::Journal(JournalEntry::Opened(id, slot)));
+        let mut verifiers = Verifiers::default();
+        for (dealer, commitments) in commitments {
+            let pinned = mask_set.as_ref().and_then(|mask_set| mask_set.commitments_of(&dealer));
+            verifiers.add(&session, dealer, &commitments, pinned);
+        }
+        let missing = match &mask_set {
+            Some(mask_set) => mask_set.ids().filter(|dealer| !verifiers.has(dealer)).collect(),
+            None => Vec::new(),
+        };
+        let shown = ShownNewSlot {
+            new_slot,
+            mask_set: mask_set.as_ref().map(AcceptedMaskSet::statement).cloned(),
+            history: highest.map_or_else(Vec::new, |highest| slots.history(highest)),
+            missing,
+        };
+        for participant in session.participants() {
+            send(out, participant.id, Message::NewSlot(Box::new(shown.clone())));
+        }
+        let announced = vec![Message::NewSlot(Box::new(shown))];
+        match (allowed, mask_set) {
+            (Allowed::Contradiction(slot), _) => {
+                let detail = format!("the aggregator of slot {slot} proposed two different values");
+                Err(AbortReason::Void { detail })
+            }
+            (Allowed::Only(value @ Value::Survivors(digest)), Some(mask_set)) => {
+                let proposal = highest.and_then(|slot| slots.proposal(slot, &value));
+                let required = match proposal.map(|proposal| &proposal.body.value) {
+                    Some(Proposed::Survivors { statements, .. }) => {
+                        Required { statements: statements.clone(), digest }
+                    }
+                    _ => return Err(void("the proposal that was voted for is not known")),
+                };
+                let phase =
+                    MaskedInput::begin(seat, session, mask_set, verifiers, Some(required), announced, out);
+                Ok(State::MaskedInput(phase))
+            }
+            (Allowed::Anything, Some(mask_set)) => {
+                let phase = MaskedInput::begin(seat, session, mask_set, verifiers, None, announced, out);
+                Ok(State::MaskedInput(phase))
+            }
+            _ => {
+                let why = "its aggregator was lost before a mask set was agreed on";
+                ConsistencyCheck::abandon(seat, session, why, announced, out).map(State::ConsistencyCheck)
+            }
+        }
+    }
+}
+
+fn void(detail: &str) -> AbortReason {
+    AbortReason::Void { detail: detail.into() }
+}

@@ -1,0 +1,232 @@
+//! A member in a session: where it is, and what each message does there.
+
+use core::mem;
+use std::{collections::BTreeMap, sync::Arc};
+
+use crate::{
+    certificate::AcceptedMaskSet,
+    fault::FaultKind,
+    hash::Digest,
+    ids::MemberId,
+    io::Output,
+    messages::{
+        Message,
+        consistency_check::{Certificate, Proposal},
+        publish::Published,
+        share_keys::{DealtCommitments, MaskSet},
+    },
+    phase::Phase,
+    report::AbortReason,
+    roster::Session,
+    seat::{self, Outputs, Seat},
+    signing::Signed,
+};
+
+use super::{
+    Refused, ballot::Ballot, consistency_check, masked_input::Masked, publish, share_keys::ShareKeys,
+    standby::StandingBy, unmasking,
+};
+
+/// How far a member has come.
+pub(super) enum Stage {
+    /// It has no secrets in this session: it may only help to end it, and hear of the result.
+    Spectating,
+    ShareKeys(Box<ShareKeys>),
+    /// Its masks do not enter.
+    LeftOut(Box<AcceptedMaskSet>),
+    MaskedInput(Box<Masked>),
+    ConsistencyCheck(Box<Masked>),
+    Unmasking(Box<Masked>),
+}
+
+pub(super) struct Playing {
+    pub(super) session: Arc<Session>,
+    pub(super) ballot: Ballot,
+    pub(super) stage: Stage,
+    /// Commitments of all dealers whose shares I hold, for an aggregator that takes over.
+    pub(super) commitments: BTreeMap<MemberId, DealtCommitments>,
+    /// The result whose sum is on its way.
+    pub(super) fetching: Option<Box<Published>>,
+    pub(super) standing_by: StandingBy,
+}
+
+impl Playing {
+    pub(super) fn new(
+        session: Arc<Session>,
+        stage: Stage,
+        commitments: BTreeMap<MemberId, DealtCommitments>,
+    ) -> Self {
+        let (ballot, standing_by) = (Ballot::new(session.clone()), StandingBy::default());
+        Self { session, ballot, stage, commitments, fetching: None, standing_by }
+    }
+
+    pub(super) fn phase(&self) -> Phase {
+        if self.fetching.is_some() {
+            return Phase::Publish;
+        }
+        match self.stage {
+            Stage::Spectating | Stage::ShareKeys(_) => Phase::ShareKeys,
+            Stage::MaskedInput(_) => Phase::MaskedInput,
+            Stage::ConsistencyCheck(_) => Phase::ConsistencyCheck,
+            Stage::LeftOut(_) | Stage::Unmasking(_) => Phase::Unmasking,
+        }
+    }
+
+    pub(super) fn mask_set(&self) -> Option<&AcceptedMaskSet> {
+        match &self.stage {
+            Stage::Spectating | Stage::ShareKeys(_) => None,
+            Stage::LeftOut(mask_set) => Some(mask_set),
+            Stage::MaskedInput(masked) | Stage::ConsistencyCheck(masked) | Stage::Unmasking(masked) => {
+                Some(&masked.mask_set)
+            }
+        }
+    }
+
+    pub(super) fn masked(&mut self) -> Option<&mut Masked> {
+        match &mut self.stage {
+            Stage::MaskedInput(masked) | Stage::ConsistencyCheck(masked) | Stage::Unmasking(masked) => {
+                Some(masked)
+            }
+            Stage::Spectating | Stage::ShareKeys(_) | Stage::LeftOut(_) => None,
+        }
+    }
+
+    /// Root of my vector, once an aggregator has had it.
+    pub(super) fn root(&self) -> Option<Digest> {
+        match &self.stage {
+            Stage::MaskedInput(masked) | Stage::ConsistencyCheck(masked) | Stage::Unmasking(masked) => {
+                masked.root().copied()
+            }
+            Stage::Spectating | Stage::ShareKeys(_) | Stage::LeftOut(_) => None,
+        }
+    }
+
+    /// What leads from one phase to the next; everything about slots is in `failover.rs`.
+    pub(super) fn message(
+        &mut self,
+        seat: &Seat,
+        from: MemberId,
+        message: Message,
+        out: &mut Outputs,
+    ) -> Result<(), Refused> {
+        match message {
+            Message::Shares(shares) => {
+                if let Stage::ShareKeys(phase) = &mut self.stage
+                    && let Some(commitments) = phase.shares(seat, from, &shares, out)?
+                {
+                    self.commitments.insert(from, commitments);
+                }
+                Ok(())
+            }
+            Message::Roster(roster) => {
+                again(seat::repeated(&self.session.proof().roster.digest(), &roster.digest()))
+            }
+            Message::MaskSet(mask_set) => self.mask_set_announced(seat, &mask_set, out),
+            Message::Proposal(proposal) => self.proposed(seat, &proposal, out),
+            Message::Certificate(certificate) => self.certified(seat, from, &certificate, out),
+            Message::Published(published) => {
+                if self.fetching.is_none() {
+                    publish::check(&self.session, &published)?;
+                    out.push(Output::Phase(Phase::Publish));
+                    out.push(Output::Fetch(published.clone()));
+                    self.fetching = Some(published);
+                }
+                Ok(())
+            }
+            Message::Standby(request) => {
+                let root = self.root();
+                self.standing_by.asked(seat, &self.session, root, *request, out)
+            }
+            _ => Err(FaultKind::Unexpected.into()),
+        }
+    }
+
+    fn mask_set_announced(
+        &mut self,
+        seat: &Seat,
+        mask_set: &Signed<MaskSet>,
+        out: &mut Outputs,
+    ) -> Result<(), Refused> {
+        if let Some(mine) = self.mask_set() {
+            return again(seat::repeated(mine.digest(), &mask_set.digest()));
+        }
+        if self.ballot.has_given_up() {
+            return Ok(());
+        }
+        self.accept_mask_set(seat, mask_set, out)
+    }
+
+    /// Accepts a mask set, if I still have what it takes.
+    pub(super) fn accept_mask_set(
+        &mut self,
+        seat: &Seat,
+        mask_set: &Signed<MaskSet>,
+        out: &mut Outputs,
+    ) -> Result<(), Refused> {
+        let Stage::ShareKeys(phase) = &self.stage else { return Ok(()) };
+        let accepted = phase.check(seat, mask_set)?;
+        let Stage::ShareKeys(phase) = mem::replace(&mut self.stage, Stage::Spectating) else { return Ok(()) };
+        self.stage = phase.mask_set_accepted(seat, accepted, out)?;
+        Ok(())
+    }
+
+    fn proposed(
+        &mut self,
+        seat: &Seat,
+        proposal: &Signed<Proposal>,
+        out: &mut Outputs,
+    ) -> Result<(), Refused> {
+        let (mask_set, root) = (self.mask_set().cloned(), self.root());
+        let checked =
+            consistency_check::check(seat, &mut self.ballot, mask_set.as_ref(), root.as_ref(), proposal)?;
+        let Some(value) = checked else { return Ok(()) };
+        if !value.is_abandon() && self.masked().is_none() {
+            return Err(FaultKind::Unexpected.into());
+        }
+        consistency_check::vote(seat, &self.session, &mut self.ballot, proposal, value, out)?;
+        let stage = mem::replace(&mut self.stage, Stage::Spectating);
+        self.stage = match stage {
+            Stage::MaskedInput(masked) if !value.is_abandon() => Stage::ConsistencyCheck(masked),
+            other => other,
+        };
+        Ok(())
+    }
+
+    fn certified(
+        &mut self,
+        seat: &Seat,
+        from: MemberId,
+        certificate: &Certificate,
+        out: &mut Outputs,
+    ) -> Result<(), Refused> {
+        let session = self.session.clone();
+        let Some(masked) = self.masked() else { return Ok(()) };
+        consistency_check::check_certified(seat, &session, masked, certificate)?;
+        unmasking::reveal(seat, &session, masked, certificate, from, out)?;
+        let stage = mem::replace(&mut self.stage, Stage::Spectating);
+        self.stage = match stage {
+            Stage::MaskedInput(masked) | Stage::ConsistencyCheck(masked) => Stage::Unmasking(masked),
+            other => other,
+        };
+        Ok(())
+    }
+
+    /// The vector is with an aggregator.
+    pub(super) fn uploaded(
+        &mut self,
+        seat: &Seat,
+        to: MemberId,
+        root: Digest,
+        out: &mut Outputs,
+    ) -> Result<(), AbortReason> {
+        let session = self.session.clone();
+        match self.masked() {
+            Some(masked) => masked.uploaded(seat, &session, to, root, out),
+            None => Ok(()),
+        }
+    }
+}
+
+fn again(fault: Option<FaultKind>) -> Result<(), Refused> {
+    fault.map_or(Ok(()), |kind| Err(kind.into()))
+}

@@ -1,0 +1,80 @@
+//! Standing by: holding the others' vectors, masked as they are, so that they do not die with the aggregator.
+//!
+//! A receipt is signed when
+//! 1. the slot's aggregator asks for it, for this session and slot;
+//! 2. every vector of the set is here under the root that it names; mine, under the root that I signed.
+
+use std::collections::BTreeMap;
+
+use crate::{
+    fault::FaultKind,
+    hash::Digest,
+    ids::MemberId,
+    messages::{
+        Message,
+        failover::{StandbyReceipt, StandbyRequest},
+    },
+    report::AbortReason,
+    roster::Session,
+    seat::{Outputs, Seat, send},
+};
+
+use super::Refused;
+
+/// What a standby holds, and what it was asked for.
+#[derive(Default)]
+pub(super) struct StandingBy {
+    held: BTreeMap<MemberId, Digest>,
+    asked: Option<StandbyRequest>,
+}
+
+impl StandingBy {
+    pub(super) fn asked(
+        &mut self,
+        seat: &Seat,
+        session: &Session,
+        root: Option<Digest>,
+        request: StandbyRequest,
+        out: &mut Outputs,
+    ) -> Result<(), Refused> {
+        if request.session != session.id() || request.slot != seat.slot {
+            return Err(FaultKind::Session.into());
+        }
+        self.asked = Some(request);
+        Ok(self.confirm(seat, root, out)?)
+    }
+
+    /// A vector is here.
+    pub(super) fn held(
+        &mut self,
+        seat: &Seat,
+        mine: Option<Digest>,
+        (member, root): (MemberId, Digest),
+        out: &mut Outputs,
+    ) -> Result<(), AbortReason> {
+        self.held.insert(member, root);
+        self.confirm(seat, mine, out)
+    }
+
+    /// Signs for what was asked for once all of it is here.
+    pub(super) fn confirm(
+        &mut self,
+        seat: &Seat,
+        mine: Option<Digest>,
+        out: &mut Outputs,
+    ) -> Result<(), AbortReason> {
+        let Some(StandbyRequest { session, slot, survivors }) = &self.asked else { return Ok(()) };
+        let holds = |(member, root): &(MemberId, Digest)| {
+            let held = if *member == seat.me { mine.as_ref() } else { self.held.get(member) };
+            held == Some(root)
+        };
+        if *slot != seat.slot || !survivors.0.iter().all(holds) {
+            return Ok(());
+        }
+        let receipt =
+            seat.sign(StandbyReceipt { session: *session, slot: *slot, survivors: survivors.digest() })?;
+        self.asked = None;
+        send(out, seat.aggregator(), Message::StandbyReceipt(Box::new(receipt)));
+        Ok(())
+    }
+}

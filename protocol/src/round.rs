@@ -1,0 +1,456 @@
+//! One node in one round: its attempts and slots, and in each of them its member and its aggregator.
+//!
+//! ```text
+//! slot 0 ── no roster ──► slot 1 ── roster ──► session ── time-outs ──► slot 2 of the session ──► result
+//!                                                 │ abandonment
+//!                                                 └──► next attempt, in the slot that abandoned it
+//! ```
+//!
+//! Until there is a roster, a slot whose aggregator is lost simply gives way to the next one. Once there is,
+//! the session goes on from slot to slot ([`crate::member`]), and a fresh attempt needs the abandonment
+//! certificate. Only the aggregator of the slot that a node looks to is listened to.
+
+mod offers;
+mod succession;
+
+use core::time::Duration;
+use std::{
+    collections::{BTreeMap, BTreeSet, VecDeque},
+    sync::Arc,
+};
+
+use rand_core::CryptoRng;
+
+use crate::{
+    aggregator::Aggregator,
+    contract::{Task, Terms},
+    election,
+    hash::Digest,
+    ids::MemberId,
+    io::{Input, JournalEntry, Now, Output, Role, Work},
+    manifest::Manifest,
+    member::Member,
+    messages::{Message, failover::Abandonment, publish::Published},
+    phase::Phase,
+    report::{AbortReason, Outcome},
+    roster::SeenKeys,
+    seat,
+    signing::{Identity, Signed},
+};
+
+/// Attempts at one round.
+pub const MAX_ATTEMPTS: u32 = 8;
+
+/// An aggregator that is not connected keeps its slot for so long.
+const PASS_OVER: Duration = Duration::from_secs(1);
+
+/// For so many times as long as a phase may last a node waits for enough members to be back.
+const ALONE: u32 = 6;
+
+/// A round that comes to nothing for so many times as long as a phase may last is given up.
+const LIFETIME: u32 = 60;
+
+/// Who plays, and for what.
+pub struct RoundSetup {
+    /// Who this node is.
+    pub identity: Arc<Identity>,
+    /// The consortium.
+    pub manifest: Arc<Manifest>,
+    /// The round's number.
+    pub number: u64,
+    /// What this node's input is for.
+    pub task: Task,
+    /// Keys of earlier sessions.
+    pub seen: Arc<SeenKeys>,
+    /// Members that are not connected, and since when.
+    pub away: BTreeMap<MemberId, Now>,
+}
+
+/// A node in a round, from the first slot until there is a result or none can come.
+pub struct Round {
+    setup: RoundSetup,
+    me: MemberId,
+    order: Vec<MemberId>,
+    started: Now,
+    attempt: u32,
+    slot: u32,
+    /// Since when the slot's aggregator could have proposed.
+    since: Now,
+    /// Since when there are too few for any roster.
+    alone: Option<Now>,
+    /// Contracts that were found in order, by attempt and slot.
+    offers: BTreeSet<(u32, u32)>,
+    /// What was advertised in this attempt: the terms, and the digest of the advertisement.
+    advertised: BTreeMap<Digest, (Arc<Terms>, Digest)>,
+    abandoned: BTreeMap<u32, Abandonment>,
+    member: Option<Member>,
+    aggregator: Option<Aggregator>,
+    /// The attempt and slot in which I have last acted as aggregator; I never open one twice.
+    acted: Option<(u32, u32)>,
+    /// Slots of mine that may begin where others are given up.
+    successors: BTreeMap<u32, Aggregator>,
+    published: Option<Published>,
+    over: bool,
+}
+
+/// What the two machines of a node want done, in order.
+pub type Deeds = Vec<(Role, Output)>;
+
+impl Round {
+    /// Begins with the first slot of the first attempt.
+    pub fn begin(setup: RoundSetup, now: Now, rng: &mut impl CryptoRng) -> (Self, Deeds) {
+        let me = setup.identity.id();
+        let order = election::order(&setup.manifest, setup.number);
+        let mut round = Self {
+            setup,
+            me,
+            order,
+            started: now,
+            attempt: 0,
+            slot: 0,
+            since: now,
+            alone: None,
+            offers: BTreeSet::new(),
+            advertised: BTreeMap::new(),
+            abandoned: BTreeMap::new(),
+            member: None,
+            aggregator: None,
+            acted: None,
+            successors: BTreeMap::new(),
+            published: None,
+            over: false,
+        };
+        let mut deeds = Deeds::new();
+        round.enter(0, 0, now, rng, &mut deeds);
+        (round, deeds)
+    }
+
+    /// The round's number.
+    #[must_use]
+    pub fn number(&self) -> u64 {
+        self.setup.number
+    }
+
+    /// The task of the waiting input.
+    #[must_use]
+    pub fn task(&self) -> &Task {
+        &self.setup.task
+    }
+
+    /// The member of the current attempt; `None` while none is under way.
+    #[must_use]
+    pub fn member(&self) -> Option<&Member> {
+        self.member.as_ref()
+    }
+
+    /// The phase in which one of the machines is; `None` while it has nothing to do.
+    #[must_use]
+    pub fn phase(&self, role: Role) -> Option<Phase> {
+        match role {
+            Role::Member => self.member.as_ref()?.phase(),
+            Role::Aggregator => self.aggregator.as_ref()?.phase(),
+        }
+    }
+
+    /// Whose slot it is.
+    #[must_use]
+    pub fn aggregator(&self) -> Option<MemberId> {
+        self.holder(self.current_slot())
+    }
+
+    /// The attempt and the slot that this node is in.
+    #[must_use]
+    pub fn place(&self) -> (u32, u32) {
+        (self.attempt, self.current_slot())
+    }
+
+    /// The attempt and the slot that one of the machines is in.
+    #[must_use]
+    pub fn place_of(&self, role: Role) -> (u32, u32) {
+        let acting = self.aggregator.as_ref().filter(|_| role == Role::Aggregator).map(Aggregator::slot);
+        (self.attempt, acting.unwrap_or_else(|| self.current_slot()))
+    }
+
+    /// Whether this node has accepted a roster in the current attempt: then it may be bound by what it said.
+    #[must_use]
+    pub fn is_bound(&self) -> bool {
+        self.member.as_ref().is_some_and(|member| member.session().is_some())
+    }
+
+    /// Keys of all sessions so far.
+    #[must_use]
+    pub fn seen(&self) -> &Arc<SeenKeys> {
+        &self.setup.seen
+    }
+
+    /// Whether neither machine has anything left to do. It still answers those who have missed the result.
+    #[must_use]
+    pub fn is_over(&self) -> bool {
+        self.over && self.aggregator.as_ref().is_none_or(Aggregator::is_over)
+    }
+
+    /// When [`Input::Tick`] is due at the latest; `None` once the round is over.
+    #[must_use]
+    pub fn deadline(&self) -> Option<Now> {
+        if self.is_over() {
+            return None;
+        }
+        let machines = [
+            self.member.as_ref().and_then(Member::deadline),
+            self.aggregator.as_ref().and_then(Aggregator::deadline),
+        ];
+        let waiting = (!self.over && self.member.is_none()).then(|| self.pass_over_at());
+        let end = (!self.over).then(|| self.end());
+        machines.into_iter().flatten().chain(waiting).chain(end).min()
+    }
+
+    /// Takes one input and says what is to be done, in order.
+    pub fn handle(&mut self, input: Input, now: Now, rng: &mut impl CryptoRng) -> Deeds {
+        let mut deeds = Deeds::new();
+        match input {
+            Input::Message(from, message) => self.message(from, *message, now, rng, &mut deeds),
+            Input::Lost(peer) => {
+                self.setup.away.insert(peer, now);
+                self.both(&|| Input::Lost(peer), now, rng, &mut deeds);
+                self.join_offered(now, rng, &mut deeds);
+            }
+            Input::Connected(peer) => {
+                self.setup.away.remove(&peer);
+                self.bring_up_to_date(peer, &mut deeds);
+                self.both(&|| Input::Connected(peer), now, rng, &mut deeds);
+            }
+            Input::Left(peer) => self.both(&|| Input::Left(peer), now, rng, &mut deeds),
+            Input::Tick => {
+                self.both(&|| Input::Tick, now, rng, &mut deeds);
+                self.tick(now, rng, &mut deeds);
+            }
+            Input::Done(work) => {
+                let role = match work {
+                    Work::Received(..) | Work::Summed(_) => Role::Aggregator,
+                    Work::Uploaded(..) | Work::Held(..) | Work::Stored | Work::Failed(_) => Role::Member,
+                };
+                self.feed(role, Input::Done(work), now, rng, &mut deeds);
+            }
+        }
+        deeds
+    }
+
+    /// Work of one machine could not be done.
+    pub fn failed(&mut self, role: Role, detail: String, now: Now, rng: &mut impl CryptoRng) -> Deeds {
+        let mut deeds = Deeds::new();
+        self.feed(role, Input::Done(Work::Failed(detail)), now, rng, &mut deeds);
+        deeds
+    }
+
+    fn message(
+        &mut self,
+        from: MemberId,
+        message: Message,
+        now: Now,
+        rng: &mut impl CryptoRng,
+        deeds: &mut Deeds,
+    ) {
+        match message {
+            Message::Contract(contract) => self.contract(from, &contract, now, rng, deeds),
+            Message::Roster(roster) if roster.signer != from => {
+                self.roster_passed_on(from, &roster, now, rng, deeds);
+            }
+            Message::Timeout(shown) => self.timeout(from, *shown, now, rng, deeds),
+            Message::TimedOut(timeout) if self.over => {
+                self.answer(from, timeout.body.session, deeds);
+            }
+            // without the roster there is nothing to check it against
+            Message::NewSlot(_) if !self.is_bound() => {}
+            Message::Abandonment(abandonment) => self.abandonment(from, *abandonment, now, rng, deeds),
+            message => {
+                let role = if message.is_for_aggregator() { Role::Aggregator } else { Role::Member };
+                self.feed(role, Input::Message(from, Box::new(message)), now, rng, deeds);
+            }
+        }
+    }
+
+    fn both(&mut self, input: &dyn Fn() -> Input, now: Now, rng: &mut impl CryptoRng, deeds: &mut Deeds) {
+        self.feed(Role::Aggregator, input(), now, rng, deeds);
+        let slots: Vec<u32> = self.successors.keys().copied().collect();
+        for slot in slots {
+            self.feed_successor(slot, input(), now, rng, deeds);
+        }
+        self.feed(Role::Member, input(), now, rng, deeds);
+    }
+
+    fn feed(&mut self, role: Role, input: Input, now: Now, rng: &mut impl CryptoRng, deeds: &mut Deeds) {
+        let outputs = match role {
+            Role::Member => self.member.as_mut().map(|member| member.handle(input, now, rng)),
+            Role::Aggregator => self.aggregator.as_mut().map(|aggregator| aggregator.handle(input, now, rng)),
+        };
+        self.take(role, outputs.unwrap_or_default(), now, rng, deeds);
+    }
+
+    /// Follows what the outputs of a machine mean for the round, and passes the others on.
+    fn take(
+        &mut self,
+        role: Role,
+        outputs: Vec<Output>,
+        now: Now,
+        rng: &mut impl CryptoRng,
+        deeds: &mut Deeds,
+    ) {
+        let mut outputs = VecDeque::from(outputs);
+        while let Some(output) = outputs.pop_front() {
+            match (role, output) {
+                (Role::Member, Output::Finished(outcome)) => {
+                    self.member_finished(outcome, now, rng, deeds);
+                }
+                (Role::Member, Output::Journal(entry)) => {
+                    if let JournalEntry::RosterAccepted { keys, .. } = &entry {
+                        Arc::make_mut(&mut self.setup.seen).extend(keys.iter().copied());
+                    }
+                    deeds.push((role, Output::Journal(entry)));
+                }
+                (role, output) => deeds.push((role, output)),
+            }
+        }
+        // my own slot is over for me, too, once I have followed into a later one
+        let behind = |aggregator: &Aggregator| {
+            self.member.as_ref().is_some_and(|member| member.slot() > aggregator.slot())
+        };
+        if role == Role::Member && self.aggregator.as_ref().is_some_and(behind) {
+            self.aggregator = None;
+        }
+    }
+
+    fn member_finished(&mut self, outcome: Outcome, now: Now, rng: &mut impl CryptoRng, deeds: &mut Deeds) {
+        let slot = self.current_slot();
+        let bound = self.member.take().is_some_and(|member| member.was_bound());
+        match outcome {
+            Outcome::Completed { published, threshold } => {
+                self.published = Some((*published).clone());
+                self.finish(Outcome::Completed { published, threshold }, deeds);
+            }
+            Outcome::Aborted(reason @ AbortReason::Abandoned { slot: ended, .. }) => {
+                self.slot_over(ended, reason, deeds);
+                self.next_attempt(ended, now, rng, deeds);
+            }
+            Outcome::Aborted(reason) if bound || matches!(reason, AbortReason::Local { .. }) => {
+                self.finish(Outcome::Aborted(reason), deeds);
+            }
+            Outcome::Aborted(reason) => {
+                self.slot_over(slot, reason, deeds);
+                self.enter(self.attempt, slot.saturating_add(1), now, rng, deeds);
+            }
+        }
+    }
+
+    fn next_attempt(&mut self, slot: u32, now: Now, rng: &mut impl CryptoRng, deeds: &mut Deeds) {
+        self.successors.clear();
+        self.advertised.clear();
+        if self.attempt + 1 >= MAX_ATTEMPTS {
+            let detail = format!("{MAX_ATTEMPTS} attempts were abandoned");
+            return self.finish(Outcome::Aborted(AbortReason::Void { detail }), deeds);
+        }
+        self.enter(self.attempt + 1, slot, now, rng, deeds);
+    }
+
+    /// A slot begins in which no roster is known yet.
+    fn enter(&mut self, attempt: u32, slot: u32, now: Now, rng: &mut impl CryptoRng, deeds: &mut Deeds) {
+        (self.attempt, self.slot, self.since) = (attempt, slot, now);
+        self.offers.retain(|(of, _)| *of >= attempt);
+        match self.holder(slot) {
+            None => {
+                let detail = "no slot is left: every member had its turns and none got as far as a roster; \
+                              check who is connected"
+                    .into();
+                self.finish(Outcome::Aborted(AbortReason::Void { detail }), deeds);
+            }
+            Some(holder) if holder == self.me => self.propose(now, rng, deeds),
+            Some(_) => self.join_offered(now, rng, deeds),
+        }
+    }
+
+    fn tick(&mut self, now: Now, rng: &mut impl CryptoRng, deeds: &mut Deeds) {
+        if self.over {
+            return;
+        }
+        if now >= self.end() {
+            self.member = None;
+            let detail = "it came to nothing for too long; its inputs may be known within the one sum that \
+                          was voted for, if any was"
+                .into();
+            return self.finish(Outcome::Aborted(AbortReason::Void { detail }), deeds);
+        }
+        if self.member.is_some() || now < self.pass_over_at() {
+            return;
+        }
+        if !self.may_start() {
+            // no slot is used up until the others are back
+            self.since = now;
+            let alone = *self.alone.get_or_insert(now);
+            let patience = Duration::from_millis(self.setup.manifest.policy().deadline_ms) * ALONE;
+            if now >= alone + patience {
+                let present = self.setup.manifest.members().len() - self.setup.away.len();
+                let needed = self.setup.manifest.min_participants();
+                let reason = seat::too_few(Phase::AdvertiseKeys, present, needed);
+                self.finish(Outcome::Aborted(reason), deeds);
+            }
+            return;
+        }
+        self.alone = None;
+        let reason = AbortReason::AggregatorLost { phase: Phase::AdvertiseKeys };
+        self.slot_over(self.slot, reason, deeds);
+        self.enter(self.attempt, self.slot.saturating_add(1), now, rng, deeds);
+    }
+
+    /// When the slot's aggregator, who has not proposed, is passed over. One that is connected may see less
+    /// than I do; it has as long as a phase.
+    fn pass_over_at(&self) -> Now {
+        let policy = self.setup.manifest.policy();
+        match self.holder(self.slot).and_then(|holder| self.setup.away.get(&holder)) {
+            Some(_) if !self.may_start() => self.since + PASS_OVER,
+            Some(away) => self.since.max(*away + PASS_OVER),
+            None => self.since + Duration::from_millis(policy.gather_ms + policy.deadline_ms),
+        }
+    }
+
+    /// Whether enough members are there for a roster, and one that may aggregate.
+    fn may_start(&self) -> bool {
+        let (manifest, away) = (&self.setup.manifest, &self.setup.away);
+        manifest.members().len() - away.len() >= manifest.min_participants()
+            && self.order.iter().any(|id| *id == self.me || !away.contains_key(id))
+    }
+
+    fn end(&self) -> Now {
+        let phase = Duration::from_millis(self.setup.manifest.policy().deadline_ms);
+        self.started + phase.saturating_mul(LIFETIME) + self.bulk_time().saturating_mul(LIFETIME)
+    }
+
+    fn bulk_time(&self) -> Duration {
+        self.member.as_ref().map_or(Duration::ZERO, Member::bulk_time)
+    }
+
+    fn slot_over(&self, slot: u32, reason: AbortReason, deeds: &mut Deeds) {
+        let Some(aggregator) = self.holder(slot) else { return };
+        deeds.push((Role::Member, Output::SlotOver { attempt: self.attempt, slot, aggregator, reason }));
+    }
+
+    fn finish(&mut self, outcome: Outcome, deeds: &mut Deeds) {
+        self.over = true;
+        self.successors.clear();
+        deeds.push((Role::Member, Output::Finished(outcome)));
+    }
+
+    fn holder(&self, slot: u32) -> Option<MemberId> {
+        election::holder_in(&self.order, slot)
+    }
+
+    fn current_slot(&self) -> u32 {
+        self.member.as_ref().map_or(self.slot, Member::slot).max(self.slot)
+    }
+
+    fn absent(&self) -> BTreeSet<MemberId> {
+        self.setup.away.keys().copied().collect()
+    }
+
+    fn sign<T: crate::signing::Statement>(&self, body: T) -> Option<Signed<T>> {
+        Signed::new(body, &self.setup.identity).ok()
+    }
+}

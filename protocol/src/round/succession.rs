@@ -1,0 +1,165 @@
+//! Rosters, time-outs and abandonments that reach a node which is elsewhere in the round.
+
+use super::*;
+use crate::{
+    certificate::check_abandonment,
+    ids::SessionId,
+    messages::{advertise_keys::Roster, failover::ShownTimeout},
+    roster::Session,
+};
+
+impl Round {
+    /// A member has given up the slot before one of mine.
+    pub(super) fn timeout(
+        &mut self,
+        from: MemberId,
+        shown: ShownTimeout,
+        now: Now,
+        rng: &mut impl CryptoRng,
+        deeds: &mut Deeds,
+    ) {
+        if self.over {
+            return self.answer(from, shown.timeout.body.session, deeds);
+        }
+        let bound = self.member.as_ref().and_then(Member::session).cloned();
+        let session = match bound {
+            Some(session) if session.id() == shown.timeout.body.session => session,
+            Some(_) => return,
+            None => match self.spectate(&shown.session.roster, now, rng, deeds) {
+                Some(session) => session,
+                None => return,
+            },
+        };
+        let Some(slot) = session.next_slot(shown.timeout.body.slot) else { return };
+        let acting = self.aggregator.as_ref().filter(|aggregator| !aggregator.is_over());
+        let past = self.member.as_ref().is_some_and(|member| member.is_past(slot))
+            || acting.is_some_and(|aggregator| aggregator.slot() >= slot)
+            || self.acted >= Some((self.attempt, slot));
+        if self.holder(slot) != Some(self.me) || past {
+            return;
+        }
+        if !self.successors.contains_key(&slot) {
+            let commitments = self.member.as_ref().map(Member::commitments).unwrap_or_default();
+            let identity = self.setup.identity.clone();
+            let successor = Aggregator::succeed(identity, session, slot, commitments, self.absent(), now);
+            self.successors.insert(slot, successor);
+        }
+        let input = Input::Message(from, Box::new(Message::Timeout(Box::new(shown))));
+        self.feed_successor(slot, input, now, rng, deeds);
+    }
+
+    pub(super) fn feed_successor(
+        &mut self,
+        slot: u32,
+        input: Input,
+        now: Now,
+        rng: &mut impl CryptoRng,
+        deeds: &mut Deeds,
+    ) {
+        let Some(successor) = self.successors.get_mut(&slot) else { return };
+        let outputs = successor.handle(input, now, rng);
+        if successor.phase().is_some() || successor.is_over() {
+            self.aggregator = self.successors.remove(&slot);
+            self.acted = Some((self.attempt, slot));
+            self.successors.retain(|later, _| *later > slot);
+        }
+        self.take(Role::Aggregator, outputs, now, rng, deeds);
+    }
+
+    /// The aggregator that I look to, or will look to next, passes on the roster of an earlier slot.
+    pub(super) fn roster_passed_on(
+        &mut self,
+        from: MemberId,
+        roster: &Signed<Roster>,
+        now: Now,
+        rng: &mut impl CryptoRng,
+        deeds: &mut Deeds,
+    ) {
+        let slot = self.current_slot();
+        let looked_to = [slot, slot.saturating_add(1)].iter().any(|slot| self.holder(*slot) == Some(from));
+        if !self.over && !self.is_bound() && looked_to {
+            self.spectate(roster, now, rng, deeds);
+        }
+    }
+
+    /// A roster of this attempt that I am on, but whose slot I have given up before it came: I am bound by it
+    /// like the others, and all others shall hear of it.
+    fn spectate(
+        &mut self,
+        roster: &Signed<Roster>,
+        now: Now,
+        rng: &mut impl CryptoRng,
+        deeds: &mut Deeds,
+    ) -> Option<Arc<Session>> {
+        let (terms, advertisement) = self.advertised.get(&roster.body.contract)?;
+        let session = Session::new(terms.clone(), roster, &self.setup.seen).ok()?;
+        let mine = session.position(&self.me).and_then(|at| roster.body.advertisements.get(at));
+        if mine.map(Signed::digest).as_ref() != Some(advertisement) {
+            return None;
+        }
+        let slot = self.current_slot();
+        let given_up = terms.contract().slot.max(slot.saturating_sub(1));
+        if self.holder(slot) == Some(self.me) {
+            let others = session.participants().iter().map(|participant| participant.id);
+            for member in others.filter(|id| *id != self.me) {
+                let message = Message::Roster(Box::new(roster.clone()));
+                deeds.push((Role::Aggregator, Output::Send(member, Box::new(message))));
+            }
+        }
+        self.aggregator = None;
+        let identity = self.setup.identity.clone();
+        let (member, outputs) = Member::spectate(identity, session, self.absent(), given_up, now);
+        self.member = Some(member);
+        self.take(Role::Member, outputs, now, rng, deeds);
+        self.member.as_ref().and_then(Member::session).cloned()
+    }
+
+    /// An attempt was abandoned.
+    pub(super) fn abandonment(
+        &mut self,
+        from: MemberId,
+        abandonment: Abandonment,
+        now: Now,
+        rng: &mut impl CryptoRng,
+        deeds: &mut Deeds,
+    ) {
+        if self.over || abandonment.session.attempt != self.attempt {
+            return;
+        }
+        if self.is_bound() {
+            let attempt = self.attempt;
+            let message = Message::Abandonment(Box::new(abandonment.clone()));
+            // kept first: if it holds, the next attempt begins while the member is told
+            let known = self.abandoned.insert(attempt, abandonment);
+            self.feed(Role::Member, Input::Message(from, Box::new(message)), now, rng, deeds);
+            if self.attempt == attempt {
+                match known {
+                    Some(known) => self.abandoned.insert(attempt, known),
+                    None => self.abandoned.remove(&attempt),
+                };
+            }
+            return;
+        }
+        let RoundSetup { manifest, number, task, seen, .. } = &self.setup;
+        let Ok(session) = Session::from_proof(manifest, *number, task, &abandonment.session, seen) else {
+            return;
+        };
+        if check_abandonment(&session, &abandonment).is_err() {
+            return;
+        }
+        let slot = abandonment.slot;
+        self.abandoned.insert(self.attempt, abandonment);
+        (self.member, self.aggregator) = (None, None);
+        let reason = AbortReason::Abandoned { slot, why: "its members voted to begin again".into() };
+        self.slot_over(slot, reason, deeds);
+        self.next_attempt(slot, now, rng, deeds);
+    }
+
+    /// Whoever waits for a result that is here gets it.
+    pub(super) fn answer(&self, to: MemberId, session: SessionId, deeds: &mut Deeds) {
+        if let Some(published) = self.published.as_ref().filter(|it| it.sum.body.session == session) {
+            let message = Message::Published(Box::new(published.clone()));
+            deeds.push((Role::Member, Output::Send(to, Box::new(message))));
+        }
+    }
+}

@@ -1,0 +1,56 @@
+//! Vectors and sums: what each node holds of them.
+
+use std::collections::BTreeMap;
+
+use crate::{
+    contract::Terms,
+    encoding::{Aggregate, Decoder, packing},
+    hash::Digest,
+    ids::{MemberId, SessionId},
+    messages::masked_input::{chunk_digest, vector_root},
+};
+
+/// All chunks of a vector or a sum, packed.
+pub(super) type Chunks = Vec<Vec<u8>>;
+
+/// What one node holds.
+#[derive(Default)]
+pub(super) struct Store {
+    vectors: BTreeMap<(SessionId, MemberId), Chunks>,
+    sums: BTreeMap<Digest, Chunks>,
+}
+
+impl Store {
+    pub(super) fn keep_vector(&mut self, session: SessionId, member: MemberId, chunks: Chunks) {
+        self.vectors.insert((session, member), chunks);
+    }
+
+    pub(super) fn vector(&self, session: SessionId, member: MemberId) -> Option<&Chunks> {
+        self.vectors.get(&(session, member))
+    }
+
+    pub(super) fn keep_sum(&mut self, root: Digest, chunks: Chunks) {
+        self.sums.insert(root, chunks);
+    }
+
+    pub(super) fn sum(&self, root: &Digest) -> Option<&Chunks> {
+        self.sums.get(root)
+    }
+}
+
+pub(super) fn root_of(chunks: &[Vec<u8>]) -> Digest {
+    let digests: Vec<Digest> =
+        chunks.iter().enumerate().map(|(index, chunk)| chunk_digest(index as u32, chunk)).collect();
+    vector_root(&digests)
+}
+
+pub(super) fn decode(terms: &Terms, chunks: &[Vec<u8>], survivors: usize) -> Option<Aggregate> {
+    let layout = terms.layout();
+    let mut decoder = Decoder::new(&terms.contract().task.spec, layout, survivors);
+    for (chunk, packed) in layout.chunks().zip(chunks) {
+        let mut words = vec![0; chunk.len as usize];
+        packing::unpack(packed, chunk.bits, &mut words).ok()?;
+        decoder.push(&chunk, &words).ok()?;
+    }
+    decoder.finish().ok()
+}

@@ -1,0 +1,115 @@
+//! Aggregators that die, stop or are cut off: the round goes on with the next one.
+
+use core::time::Duration;
+use std::collections::BTreeSet;
+
+use consort_protocol::{
+    io::Role,
+    phase::Phase,
+    report::Outcome,
+    sim::{Fault, Kill, SequentialHost, Simulation, What},
+};
+
+use crate::setting::{Setting, setting};
+
+fn run(
+    setting: &Setting,
+    seed: u64,
+    faults: impl IntoIterator<Item = Fault>,
+) -> consort_protocol::sim::Report {
+    let mut host = SequentialHost;
+    let mut simulation = Simulation::new(setting.terms.clone(), setting.inputs(), seed, &mut host);
+    for fault in faults {
+        simulation = simulation.fault(fault);
+    }
+    simulation.run()
+}
+
+fn blamed(report: &consort_protocol::sim::Report) -> Vec<String> {
+    report.faults.iter().map(|(by, fault)| format!("{by}: {fault}")).collect()
+}
+
+#[test]
+fn the_aggregator_may_die_in_any_phase() {
+    for members in [4, 8] {
+        for phase in Phase::ALL {
+            for seed in 0..20 {
+                let setting = setting(members, 11);
+                let report = run(&setting, seed, [Fault::kill_aggregator(phase)]);
+                assert!(report.survivors().is_some(), "{members} {phase} {seed}: {:?}", report.outcomes);
+                assert_eq!(blamed(&report), Vec::<String>::new(), "{members} {phase} {seed}");
+                setting.verify_sum(&report, members - 1);
+            }
+        }
+    }
+}
+
+#[test]
+fn the_first_two_aggregators_may_die_in_any_phases() {
+    for first in Phase::ALL {
+        for second in Phase::ALL {
+            for seed in 0..4 {
+                let setting = setting(8, 11);
+                let faults = [Fault::kill_aggregator(first), Fault::kill_aggregator(second)];
+                let report = run(&setting, seed, faults);
+                assert!(
+                    report.survivors().is_some(),
+                    "{first} {second} {seed}: {:?} {:?}",
+                    report.outcomes,
+                    report.slots
+                );
+                setting.verify_sum(&report, 6);
+            }
+        }
+    }
+}
+
+#[test]
+fn an_aggregator_that_stops_is_replaced_and_comes_back() {
+    for phase in Phase::ALL {
+        for seed in 0..4 {
+            let setting = setting(8, 11);
+            let what = What::Pause(Duration::from_secs(30));
+            let fault = Fault { what, ..Fault::kill_aggregator(phase) };
+            let report = run(&setting, seed, [fault]);
+            assert!(report.survivors().is_some(), "{phase} {seed}: {:?}", report.outcomes);
+            assert_eq!(blamed(&report), Vec::<String>::new(), "{phase} {seed}");
+            let completed = |outcome: &&Outcome| matches!(outcome, Outcome::Completed { .. });
+            assert!(
+                report.outcomes.values().filter(completed).count() >= 7,
+                "{phase} {seed}: {:?}",
+                report.outcomes
+            );
+        }
+    }
+}
+
+#[test]
+fn halves_without_a_quorum_wait_and_finish_together() {
+    for phase in Phase::ALL {
+        for seed in 0..4 {
+            let setting = setting(8, 11);
+            let side: BTreeSet<_> = setting.others().into_iter().take(3).collect();
+            let what = What::Cut(side, Duration::from_secs(20));
+            let fault = Fault { on: None, role: Role::Aggregator, phase, what };
+            let report = run(&setting, seed, [fault]);
+            let survivors = report.survivors();
+            assert!(survivors.is_some(), "{phase} {seed}: {:?} {:?}", report.outcomes, report.slots);
+            setting.verify_sum(&report, report.aggregates.len());
+            assert!(report.aggregates.len() >= 6, "{phase} {seed}: {:?}", report.outcomes);
+        }
+    }
+}
+
+#[test]
+fn a_member_and_the_aggregator_may_both_die() {
+    for phase in Phase::ALL {
+        for with in Phase::ALL {
+            let setting = setting(8, 11);
+            let member = setting.others()[2];
+            let report =
+                run(&setting, 5, [Fault::kill_aggregator(phase), Kill { member, phase: with }.into()]);
+            assert!(report.survivors().is_some(), "{phase} {with}: {:?} {:?}", report.outcomes, report.slots);
+        }
+    }
+}

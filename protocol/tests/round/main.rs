@@ -1,0 +1,5 @@
+//! Whole rounds on the virtual network.
+
+mod attempt;
+mod failover;
+mod setting;
