@@ -11,6 +11,7 @@ use crate::{
     codec,
     contract::Terms,
     encoding::{Aggregate, ValidInput},
+    evidence::Evidence,
     fault::PeerFault,
     hash::{Digest, digest},
     ids::{MemberId, SessionId},
@@ -69,6 +70,8 @@ pub struct Report {
     pub slots: BTreeMap<MemberId, Vec<SlotOver>>,
     /// Faults, with the node that found them.
     pub faults: Vec<(MemberId, PeerFault)>,
+    /// What was proved, with the node that proved it.
+    pub evidence: Vec<(MemberId, Evidence)>,
     /// Hash of everything that was sent, in order.
     pub transcript: Digest,
     /// When the last of it happened.
@@ -126,6 +129,7 @@ impl<'a, H: Host> Simulation<'a, H> {
             journals: BTreeMap::new(),
             slots: BTreeMap::new(),
             faults: Vec::new(),
+            evidence: Vec::new(),
             transcript: Digest::default(),
             ended: Now::ZERO,
         };
@@ -203,6 +207,7 @@ impl<'a, H: Host> Simulation<'a, H> {
                 task: contract.task.clone(),
                 seen: seen.clone(),
                 away: away.clone(),
+                excluded: BTreeSet::new(),
             };
             self.host.begin();
             let (round, deeds) = Round::begin(setup, self.now, &mut self.rng);
@@ -310,6 +315,7 @@ impl<'a, H: Host> Simulation<'a, H> {
                 Output::PassOn { vector, to } => self.pass_on(id, vector, to),
                 Output::Unmask(survivors, plan) => self.unmask(id, &survivors, &plan),
                 Output::Fault(fault) => self.report.faults.push((id, fault)),
+                Output::Evidence(evidence) => self.report.evidence.push((id, *evidence)),
                 Output::SlotOver { attempt, slot, reason, .. } => {
                     self.report.slots.entry(id).or_default().push(SlotOver { attempt, slot, reason });
                 }
