@@ -7,13 +7,18 @@ use consort_protocol::{
     codec,
     contract::{Task, Terms},
     encoding::{Beyond, Encoding, Leaf, Reduction, VectorSpec},
+    evidence::Evidence,
     hash::Digest,
     ids::MemberId,
     manifest::{Manifest, ManifestBody, MemberEntry, Policy, SignedManifest},
     messages::{
         Abort, Message,
         advertise_keys::{Advertisement, Decline, Roster},
-        consistency_check::{Certificate, Proposal, SurvivorSet, Vote},
+        consistency_check::{Certificate, Proposal, Proposed, SurvivorSet, Value, Vote},
+        failover::{
+            Abandonment, KnownCommitments, LatestVote, NewSlot, Passage, SessionProof, ShownNewSlot,
+            ShownTimeout, StandbyReceipt, StandbyRequest, Timeout,
+        },
         masked_input::{MaskedInput, chunk_digest, vector_root},
         publish::{Acknowledgement, Published, Sum},
         share_keys::{DealtCommitments, DealtShares, MaskSet, Receipt, SealedShares},
@@ -25,15 +30,15 @@ use consort_protocol::{
     sharing::{Commitments, PublicMaskKey, PublicPoint, Share},
     signing::{Identity, Signed, Statement, sign_body},
 };
-use serde_json::Value;
+use serde_json::Value as Json;
 
 const SLOT: u32 = 1;
 
-fn vectors() -> Value {
+fn vectors() -> Json {
     serde_json::from_str(include_str!("vectors/wire.json")).unwrap()
 }
 
-fn bytes(value: &Value) -> Vec<u8> {
+fn bytes(value: &Json) -> Vec<u8> {
     hex::decode(value.as_str().unwrap()).unwrap()
 }
 
@@ -75,6 +80,7 @@ fn signed_manifest() -> SignedManifest {
         max_vector: 1 << 27,
         gather_ms: 5000,
         deadline_ms: 10_000,
+        standby_bytes: 64 << 20,
     };
     let members = (1..=3).map(entry).collect();
     let mut signed = SignedManifest::new(ManifestBody { name: "wire".into(), epoch: 0, members, policy });
@@ -155,38 +161,91 @@ fn attempt() -> Attempt {
     };
     let inputs: Vec<Signed<MaskedInput>> = (100..).zip(&members).map(input).collect();
     let survivors = SurvivorSet(inputs.iter().map(|input| (input.signer, input.body.root)).collect());
-    let proposal = Proposal { session: id, slot: SLOT, survivors: inputs.clone() };
-    let vote = Vote { session: id, slot: SLOT, survivors: survivors.digest() };
+    let standing = StandbyReceipt { session: id, slot: SLOT, survivors: survivors.digest() };
+    let standby_receipt = sign(standing, other);
+    let proposed =
+        Proposed::Survivors { statements: inputs.clone(), standbys: vec![(*standby_receipt).clone()] };
+    let proposal = sign(Proposal { session: id, slot: SLOT, value: proposed }, aggregator);
+    let value = Value::Survivors(survivors.digest());
+    let vote = Vote { session: id, slot: SLOT, value };
     let votes = members.iter().map(|member| (member.id(), sign_body(&vote, member).unwrap())).collect();
     let certificate = Certificate { session: id, slot: SLOT, survivors: survivors.clone(), votes };
     let shares =
         [(me.id(), RevealedShare::SelfMask(share(9))), (other.id(), RevealedShare::PairwiseKey(share(10)))];
     let reveal = Reveal { session: id, survivors: survivors.digest(), shares: shares.into() };
     let sum = Sum { session: id, survivors: survivors.digest(), root: [110; 32] };
-    let published = Published { sum: *sign(sum, aggregator), certificate: certificate.clone() };
+    let published = Published {
+        sum: *sign(sum, aggregator),
+        certificate: certificate.clone(),
+        mask_set: (*mask_set).clone(),
+    };
     let acknowledgement = Acknowledgement { session: id, root: [110; 32] };
     let reason = AbortReason::TooFewMembers { phase: Phase::ConsistencyCheck, found: 2, needed: 70_000 };
-    let abort = Abort { contract: *terms.digest(), phase: Phase::ConsistencyCheck, reason };
+    let abort = Abort { contract: *terms.digest(), slot: SLOT, phase: Phase::ConsistencyCheck, reason };
     let decline = Decline { contract: *terms.digest(), reason: "another question: äöü".into() };
     let ciphertext = bytes(&vectors()["seal"]["ciphertext"]);
     let sealed = SealedShares { session: id, dealer: me.id(), receiver: other.id(), ciphertext };
+
+    let timeout = Timeout {
+        session: id,
+        slot: SLOT,
+        mask_set: Some(mask_set.digest()),
+        vote: Some(LatestVote { slot: SLOT, value }),
+    };
+    let timeout = sign(timeout, me);
+    let proof = SessionProof { attempt: 2, slot: SLOT, roster: (*roster).clone() };
+    let passage = Passage { new_slot: None, proposal: (*proposal).clone() };
+    let shown = ShownTimeout {
+        timeout: (*timeout).clone(),
+        session: proof.clone(),
+        mask_set: Some((*mask_set).clone()),
+        history: vec![passage.clone()],
+    };
+    let silent = sign(Timeout { session: id, slot: SLOT, mask_set: None, vote: None }, other);
+    let timeouts = vec![(*timeout).clone(), (*silent).clone()];
+    let next = members.iter().find(|member| Some(member.id()) == terms.holder(SLOT + 1)).unwrap();
+    let new_slot = sign(NewSlot { session: id, slot: SLOT + 1, timeouts }, next);
+    let abandon = Proposal { session: id, slot: SLOT + 1, value: Proposed::Abandon };
+    let later = Passage { new_slot: Some((*new_slot).clone()), proposal: *sign(abandon, next) };
+    let shown_slot = ShownNewSlot {
+        new_slot: *new_slot,
+        mask_set: None,
+        history: vec![passage, later],
+        missing: vec![other.id()],
+    };
+    let known = KnownCommitments { session: id, dealers: vec![(me.id(), commitments.clone())] };
+    let standby = StandbyRequest { session: id, slot: SLOT, survivors: survivors.clone() };
+    let end = Vote { session: id, slot: SLOT + 1, value: Value::Abandon };
+    let votes = members.iter().map(|member| (member.id(), sign_body(&end, member).unwrap())).collect();
+    let abandonment = Abandonment { session: proof, slot: SLOT + 1, votes };
+    let second = Vote { session: id, slot: SLOT, value: Value::Abandon };
+    let evidence = Evidence::conflict(&session, &*sign(vote, me), &*sign(second, me)).unwrap();
 
     let messages = vec![
         ("contract", Message::Contract(Box::new(terms.sign(aggregator).unwrap()))),
         ("advertise", Message::Advertise(Box::new(roster.body.advertisements[0].clone()))),
         ("decline", Message::Decline(sign(decline, me))),
-        ("roster", Message::Roster(roster)),
+        ("roster", Message::Roster(roster.clone())),
         ("shares", Message::Shares(Box::new(sealed))),
         ("receipt", Message::Receipt(receipt, Box::new(commitments.clone()))),
         ("mask set", Message::MaskSet(mask_set.clone())),
         ("masked input", Message::MaskedInput(Box::new(inputs[0].clone()))),
-        ("proposal", Message::Proposal(sign(proposal, aggregator))),
+        ("proposal", Message::Proposal(proposal)),
         ("vote", Message::Vote(sign(vote, me))),
         ("certificate", Message::Certificate(Box::new(certificate))),
         ("reveal", Message::Reveal(sign(reveal, me))),
         ("published", Message::Published(Box::new(published))),
         ("acknowledge", Message::Acknowledge(sign(acknowledgement, me))),
         ("abort", Message::Abort(sign(abort, aggregator))),
+        ("alive", Message::Alive(*terms.digest())),
+        ("timeout", Message::Timeout(Box::new(shown))),
+        ("timed out", Message::TimedOut(timeout)),
+        ("new slot", Message::NewSlot(Box::new(shown_slot))),
+        ("commitments", Message::Commitments(Box::new(known))),
+        ("standby", Message::Standby(Box::new(standby))),
+        ("standby receipt", Message::StandbyReceipt(standby_receipt)),
+        ("abandonment", Message::Abandonment(Box::new(abandonment))),
+        ("evidence", Message::Evidence(Box::new(evidence))),
     ];
     Attempt { terms, session, commitments, mask_set: *mask_set, root, survivors, messages }
 }

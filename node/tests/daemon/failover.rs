@@ -115,6 +115,7 @@ async fn the_aggregator_may_die_in_any_phase() {
     for phase in Phase::ALL {
         let mut scene = scene(phase).await;
         let (first, results) = round(&mut scene, true).await;
+        eprintln!("the aggregator died in {phase}");
         check(&scene.consortium, first, results);
         stop(scene.nodes).await;
     }

@@ -4,7 +4,11 @@ use consort_protocol::{
     fault::FaultKind,
     ids::MemberId,
     io::{JournalEntry, Output},
-    messages::{Message, consistency_check::Certificate, unmasking::RevealedShare},
+    messages::{
+        Message,
+        consistency_check::{Certificate, Value},
+        unmasking::RevealedShare,
+    },
 };
 
 use crate::world::{World, faults, refused, sent, stranger};
@@ -71,7 +75,7 @@ fn with_votes_of_another_slot_session_or_set() {
             match change {
                 0 => vote.slot = 1,
                 1 => vote.session.0[0] ^= 1,
-                _ => vote.survivors[0] ^= 1,
+                _ => vote.value = Value::Survivors([1; 32]),
             }
             certificate.votes.truncate(6);
             let (voter, signature) = &mut certificate.votes[2];

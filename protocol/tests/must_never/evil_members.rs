@@ -5,7 +5,7 @@ use std::{collections::BTreeSet, sync::Arc};
 use consort_protocol::{
     fault::FaultKind,
     ids::MemberId,
-    messages::{Message, unmasking::RevealedShare},
+    messages::{Message, consistency_check::Value, unmasking::RevealedShare},
     phase::Phase,
     report::{AbortReason, Outcome},
     sharing::Share,
@@ -298,7 +298,7 @@ fn votes_for_another_set_slot_or_session_do_not_count() {
         let played = scene.play(4, |mut envelope| {
             if let Message::Vote(vote) = &mut envelope.message {
                 resign(vote, &liars, |body| match change {
-                    0 => body.survivors[0] ^= 1,
+                    0 => body.value = Value::Survivors([1; 32]),
                     1 => body.slot += 1,
                     _ => body.session.0[0] ^= 1,
                 });

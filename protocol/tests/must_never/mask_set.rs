@@ -19,7 +19,7 @@ fn offer(change: impl FnOnce(&World, &mut MaskSet)) -> Vec<Output> {
 }
 
 fn uploads(out: &[Output]) -> usize {
-    out.iter().filter(|output| matches!(output, Output::Upload(_))).count()
+    out.iter().filter(|output| matches!(output, Output::Upload(..))).count()
 }
 
 #[test]

@@ -15,7 +15,7 @@ use consort_protocol::{
     io::JournalEntry,
     manifest::Policy,
     masking::MaskPlan,
-    messages::{Message, unmasking::RevealedShare},
+    messages::{Message, consistency_check::Value, unmasking::RevealedShare},
     report::Outcome,
     signing::Identity,
     sim::{Consortium, Envelope, Host, Report, SequentialHost, Simulation, consortium},
@@ -117,7 +117,7 @@ impl Scene {
         }
 
         let mut certified: BTreeMap<SessionId, BTreeSet<Digest>> = BTreeMap::new();
-        let mut votes: BTreeMap<(MemberId, SessionId, u32), BTreeSet<Digest>> = BTreeMap::new();
+        let mut votes: BTreeMap<(MemberId, SessionId, u32), BTreeSet<Value>> = BTreeMap::new();
         let mut roots: BTreeMap<(MemberId, SessionId), BTreeSet<Digest>> = BTreeMap::new();
         let mut kinds: BTreeMap<(MemberId, SessionId, MemberId), BTreeSet<bool>> = BTreeMap::new();
         for Envelope { from, message, .. } in sent {
@@ -131,7 +131,7 @@ impl Scene {
                 }
                 Message::Vote(it) => {
                     let slot = (*from, it.body.session, it.body.slot);
-                    votes.entry(slot).or_default().insert(it.body.survivors);
+                    votes.entry(slot).or_default().insert(it.body.value);
                 }
                 Message::MaskedInput(it) => {
                     roots.entry((*from, it.body.session)).or_default().insert(it.body.root);

@@ -6,7 +6,7 @@ use consort_protocol::{
     ids::MemberId,
     messages::{
         Message,
-        consistency_check::{Certificate, Vote},
+        consistency_check::{Certificate, Value, Vote},
         unmasking::RevealedShare,
     },
     sharing::{Commitments, Lagrange, PublicPoint, Share, ShareIndex},
@@ -77,7 +77,7 @@ fn split_view(members: usize, coalition: usize, with_target: u32, target_first: 
     let mut certificates = Vec::new();
     for (set, mut votes) in sets.iter().zip(votes) {
         let (session, slot, survivors) = (world.session().id(), 0, world.survivors(set));
-        let vote = Vote { session, slot, survivors: survivors.digest() };
+        let vote = Vote { session, slot, value: Value::Survivors(survivors.digest()) };
         votes.extend(world.puppets.keys().map(|id| (*id, world.signature(&vote, id))));
         certificates.push(Certificate { session, slot, survivors, votes: votes.into_iter().collect() });
     }

@@ -3,7 +3,11 @@
 use consort_protocol::{
     fault::FaultKind,
     io::{Input, JournalEntry, Output},
-    messages::{Message, consistency_check::Proposal, masked_input::MaskedInput},
+    messages::{
+        Message,
+        consistency_check::{Proposal, Proposed},
+        masked_input::MaskedInput,
+    },
     signing::Signed,
 };
 
@@ -28,8 +32,15 @@ fn restate(world: &World, change: impl FnOnce(&mut MaskedInput)) -> Signed<Maske
     world.sign(body, &victim)
 }
 
+fn statements(body: &mut Proposal) -> &mut Vec<Signed<MaskedInput>> {
+    match &mut body.value {
+        Proposed::Survivors { statements, .. } => statements,
+        Proposed::Abandon => panic!("it is for a sum"),
+    }
+}
+
 fn mine<'a>(world: &World, body: &'a mut Proposal) -> &'a mut Signed<MaskedInput> {
-    body.survivors.iter_mut().find(|statement| statement.signer == world.victim()).unwrap()
+    statements(body).iter_mut().find(|statement| statement.signer == world.victim()).unwrap()
 }
 
 #[test]
@@ -48,14 +59,14 @@ fn an_honest_one_gets_one_vote_that_is_on_disk_before_it_is_sent() {
 fn a_set_without_me_gets_a_vote_too() {
     let out = offer(|world, body| {
         let victim = world.victim();
-        body.survivors.retain(|statement| statement.signer != victim);
+        statements(body).retain(|statement| statement.signer != victim);
     });
     assert_eq!((faults(&out).len(), sent(&out).len()), (0, 1));
 }
 
 #[test]
 fn below_the_minimum() {
-    let out = offer(|_, body| body.survivors.truncate(5));
+    let out = offer(|_, body| statements(body).truncate(5));
     refused(&out, FaultKind::TooFew { found: 5, needed: 6 });
 }
 
@@ -78,15 +89,21 @@ fn with_me_before_i_have_sent_anything() {
 
 #[test]
 fn with_a_survivor_twice_or_out_of_order() {
-    refused(&offer(|_, body| body.survivors.insert(0, body.survivors[0].clone())), FaultKind::Order);
-    refused(&offer(|_, body| body.survivors.swap(3, 4)), FaultKind::Order);
+    refused(
+        &offer(|_, body| {
+            let first = statements(body)[0].clone();
+            statements(body).insert(0, first)
+        }),
+        FaultKind::Order,
+    );
+    refused(&offer(|_, body| statements(body).swap(3, 4)), FaultKind::Order);
 }
 
 #[test]
 fn with_the_forged_signature_of_a_survivor() {
     let out = offer(|world, body| {
-        let at = (0..8).find(|at| world.honest.contains_key(&body.survivors[*at].signer)).unwrap();
-        body.survivors[at].body.root = [1; 32];
+        let at = (0..8).find(|at| world.honest.contains_key(&statements(body)[*at].signer)).unwrap();
+        statements(body)[at].body.root = [1; 32];
     });
     refused(&out, FaultKind::Signature);
 }
@@ -96,8 +113,8 @@ fn with_a_stranger() {
     let id = stranger().id();
     let out = offer(|world, body| {
         let statement = world.statements[&world.victim()].body.clone();
-        body.survivors.push(crate::world::sign(statement, &stranger()));
-        body.survivors.sort_by_key(|statement| statement.signer);
+        statements(body).push(crate::world::sign(statement, &stranger()));
+        statements(body).sort_by_key(|statement| statement.signer);
     });
     refused(&out, FaultKind::Stranger(id));
 }
@@ -160,7 +177,7 @@ fn a_second_one_gets_no_second_vote() {
 fn a_second_vector_is_not_stated() {
     let mut world = masked();
     let victim = world.victim();
-    let again = consort_protocol::io::Work::Uploaded([1; 32]);
+    let again = consort_protocol::io::Work::Uploaded(world.aggregator(), [1; 32]);
     ignored(&world.input(&victim, Input::Done(again)));
     assert_eq!(world.statements[&victim].body.root, root_of(&victim));
 }

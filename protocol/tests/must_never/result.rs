@@ -123,7 +123,7 @@ fn an_abort_counts_from_the_aggregator_and_for_this_contract_only() {
     let (aggregator, victim) = (world.aggregator(), world.victim());
     let other = world.puppet_ids().into_iter().find(|id| *id != aggregator).unwrap();
     let reason = AbortReason::AggregatorLost { phase: Phase::ShareKeys };
-    let body = Abort { contract: *world.terms.digest(), phase: Phase::ShareKeys, reason };
+    let body = Abort { contract: *world.terms.digest(), slot: 0, phase: Phase::ShareKeys, reason };
 
     let by_other = world.sign(body.clone(), &other);
     let author = FaultKind::Author { signer: other, expected: aggregator };

@@ -98,7 +98,8 @@ fn the_words_of_an_abort_are_cut_and_cleaned() {
     let mut world = World::new(8, 2).shared();
     let detail = format!("\u{1b}[2J\n{}", "ä".repeat(1 << 15));
     let reason = AbortReason::Inconsistent { phase: Phase::ShareKeys, detail };
-    let abort = world.decree(Abort { contract: *world.terms.digest(), phase: Phase::ShareKeys, reason });
+    let abort =
+        world.decree(Abort { contract: *world.terms.digest(), slot: 0, phase: Phase::ShareKeys, reason });
     let out = world.tell(Message::Abort(Box::new(abort)));
     let [Output::Finished(Outcome::Aborted(AbortReason::Inconsistent { detail, .. }))] = &out[..] else {
         panic!("the attempt ends")

@@ -20,7 +20,8 @@ use consort_protocol::{
     messages::{
         Message,
         advertise_keys::{Advertisement, Roster},
-        consistency_check::{Certificate, Proposal, SurvivorSet, Vote},
+        consistency_check::{Certificate, Proposal, Proposed, SurvivorSet, Value, Vote},
+        failover::StandbyReceipt,
         masked_input::MaskedInput,
         publish::{Published, Sum},
         share_keys::{DealtCommitments, MaskSet, Receipt},
@@ -46,6 +47,7 @@ pub(crate) struct World {
     pub(crate) statements: BTreeMap<MemberId, Signed<MaskedInput>>,
     pub(crate) votes: BTreeMap<MemberId, Signed<Vote>>,
     pub(crate) reveals: BTreeMap<MemberId, Signed<Reveal>>,
+    pub(crate) mask_set: Option<Signed<MaskSet>>,
     session: Option<Session>,
     pub(crate) rng: ChaCha20Rng,
 }
@@ -103,6 +105,7 @@ impl World {
             statements: BTreeMap::new(),
             votes: BTreeMap::new(),
             reveals: BTreeMap::new(),
+            mask_set: None,
             session: None,
             rng,
         }
@@ -211,15 +214,17 @@ impl World {
     /// The mask set is out, and everybody has sent its vector.
     pub(crate) fn masked(mut self) -> Self {
         let mask_set = self.decree(self.mask_set_body());
+        self.mask_set = Some(mask_set.clone());
         let aggregator = self.aggregator();
         for id in self.honest_ids() {
             let out = self.say(aggregator, &id, Message::MaskSet(Box::new(mask_set.clone())));
             let plan = out.iter().find_map(|output| match output {
-                Output::Upload(plan) => Some(plan.clone()),
+                Output::Upload(plan, _) => Some(plan.clone()),
                 _ => None,
             });
             self.plans.insert(id, plan.expect("it uploads"));
-            for (_, message) in sent(&self.input(&id, Input::Done(Work::Uploaded(root_of(&id))))) {
+            for (_, message) in sent(&self.input(&id, Input::Done(Work::Uploaded(aggregator, root_of(&id)))))
+            {
                 let Message::MaskedInput(statement) = message else { panic!("it states its root") };
                 self.statements.insert(id, *statement);
             }
@@ -234,11 +239,17 @@ impl World {
 
     pub(crate) fn proposal_body(&self, survivors: &[MemberId]) -> Proposal {
         let statement = |id: &MemberId| self.statements[id].clone();
-        Proposal {
-            session: self.session().id(),
-            slot: 0,
-            survivors: survivors.iter().map(statement).collect(),
-        }
+        let statements: Vec<_> = survivors.iter().map(statement).collect();
+        let standbys = self.standbys(&SurvivorSet::of(&statements));
+        let value = Proposed::Survivors { statements, standbys };
+        Proposal { session: self.session().id(), slot: 0, value }
+    }
+
+    /// Receipts of as many members as have to stand by, none of them the aggregator.
+    pub(crate) fn standbys(&self, survivors: &SurvivorSet) -> Vec<Signed<StandbyReceipt>> {
+        let body = StandbyReceipt { session: self.session().id(), slot: 0, survivors: survivors.digest() };
+        let ids = self.statements.keys().filter(|id| **id != self.aggregator());
+        ids.take(self.session().standbys(survivors.0.len())).map(|id| self.sign(body, id)).collect()
     }
 
     pub(crate) fn everybody(&self) -> Vec<MemberId> {
@@ -271,7 +282,7 @@ impl World {
     /// Votes of these members on these survivors, whatever they want.
     pub(crate) fn certificate(&self, survivors: SurvivorSet, voters: &[MemberId]) -> Certificate {
         let (session, slot) = (self.session().id(), 0);
-        let vote = Vote { session, slot, survivors: survivors.digest() };
+        let vote = Vote { session, slot, value: Value::Survivors(survivors.digest()) };
         let votes = voters.iter().map(|id| (*id, self.signature(&vote, id))).collect();
         Certificate { session, slot, survivors, votes }
     }
@@ -297,7 +308,7 @@ impl World {
     pub(crate) fn published(&self, certificate: Certificate) -> Published {
         let session = self.session().id();
         let sum = self.decree(Sum { session, survivors: certificate.survivors.digest(), root: [9; 32] });
-        Published { sum, certificate }
+        Published { sum, certificate, mask_set: self.mask_set.clone().expect("the mask set is out") }
     }
 }
 

@@ -134,7 +134,7 @@ def wire():
     entries = [m.id + text(names[m.id]) + sequence([text("/ip4/10.0.0.1/tcp/4001")]) + b"\1" for m in members]
     policy = (
         option(integer(1)) + option(None) + option(integer(3)) + option(None) + double(16.0) + struct.pack("b", -16)
-        + integer(1 << 20) + option(integer(1 << 40)) + integer(1 << 27) + integer(5000) + integer(10000)
+        + integer(1 << 20) + option(integer(1 << 40)) + integer(1 << 27) + integer(64 << 20) + integer(5000) + integer(10000)
     )
     manifest = text("wire") + integer(0) + sequence(entries) + policy
     signed_manifest = manifest + sequence(m.id + m.signature("manifest", manifest) for m in members)
@@ -188,10 +188,15 @@ def wire():
     chunks = [digest("chunk", struct.pack("<I", n), bytes([n % 256, 1, 2, 3])) for n in range(300)]
     root = digest("vector", *chunks)
     inputs = [session + mask_set_digest + (root if m is me else bytes([100 + n]) * 32) for n, m in enumerate(members)]
-    proposal = session + integer(SLOT) + sequence(m.signed("masked input", body) for m, body in zip(members, inputs))
     survivors = [m.id + body[-32:] for m, body in zip(members, inputs)]
     survivors_digest = digest("survivors", *survivors)
-    vote = session + integer(SLOT) + survivors_digest
+    standing = session + integer(SLOT) + survivors_digest
+    receipt_of_standby = other.signed("standby receipt", standing)
+    statements = sequence(m.signed("masked input", body) for m, body in zip(members, inputs))
+    proposal = session + integer(SLOT) + integer(0) + statements + sequence([receipt_of_standby])
+    signed_proposal = aggregator.signed("proposal", proposal)
+    value, abandon = integer(0) + survivors_digest, integer(1)
+    vote = session + integer(SLOT) + value
     votes = sequence(m.id + m.signature("vote", vote) for m in members)
     certificate = session + integer(SLOT) + sequence(survivors) + votes
     revealed = sequence([me.id + integer(0) + share(9), other.id + integer(1) + share(10)])
@@ -200,8 +205,23 @@ def wire():
     reveal_named = session + survivors_digest + named
     total = session + survivors_digest + bytes([110]) * 32
     acknowledgement = session + bytes([110]) * 32
-    abort = contract_digest + integer(3) + integer(0) + integer(3) + integer(2) + integer(70000)
+    abort = contract_digest + integer(SLOT) + integer(3) + integer(0) + integer(3) + integer(2) + integer(70000)
     decline = contract_digest + text("another question: äöü")
+
+    signed_roster = aggregator.signed("roster", roster)
+    signed_mask_set = aggregator.signed("mask set", mask_set)
+    proof = integer(ATTEMPT) + integer(SLOT) + signed_roster
+    timeout = session + integer(SLOT) + option(mask_set_digest) + option(integer(SLOT) + value)
+    signed_timeout = me.signed("timeout", timeout)
+    silent = other.signed("timeout", session + integer(SLOT) + option(None) + option(None))
+    passage = option(None) + signed_proposal
+    next_one = next(m for m in members if m.id == order[(SLOT + 1) % len(order)])
+    new_slot = next_one.signed("new slot", session + integer(SLOT + 1) + sequence([signed_timeout, silent]))
+    later = option(new_slot) + next_one.signed("proposal", session + integer(SLOT + 1) + abandon)
+    end = session + integer(SLOT + 1) + abandon
+    ending = sequence(m.id + m.signature("vote", end) for m in members)
+    pair = me.signed("vote", vote) + me.signed("vote", session + integer(SLOT) + abandon)
+    evidence = contract + integer(0) + option(body_digest("roster", roster)) + integer(10) + pair
 
     def message(variant, *parts):
         return versioned(integer(variant) + b"".join(parts)).hex()
@@ -230,18 +250,27 @@ def wire():
             "contract": message(0, aggregator.signed("contract", contract)),
             "advertise": message(1, signed_advertisements[0]),
             "decline": message(2, me.signed("decline", decline)),
-            "roster": message(3, aggregator.signed("roster", roster)),
+            "roster": message(3, signed_roster),
             "shares": message(4, sealed),
             "receipt": message(5, me.signed("receipt", receipt), commitments),
-            "mask set": message(6, aggregator.signed("mask set", mask_set)),
+            "mask set": message(6, signed_mask_set),
             "masked input": message(7, me.signed("masked input", inputs[0])),
-            "proposal": message(8, aggregator.signed("proposal", proposal)),
+            "proposal": message(8, signed_proposal),
             "vote": message(9, me.signed("vote", vote)),
             "certificate": message(10, certificate),
             "reveal": message(11, me.signed("reveal", reveal, reveal_named)),
-            "published": message(12, aggregator.signed("sum", total), certificate),
+            "published": message(12, aggregator.signed("sum", total), certificate, signed_mask_set),
             "acknowledge": message(13, me.signed("acknowledgement", acknowledgement)),
             "abort": message(14, aggregator.signed("abort", abort)),
+            "alive": message(15, contract_digest),
+            "timeout": message(16, signed_timeout, proof, option(signed_mask_set), sequence([passage])),
+            "timed out": message(17, signed_timeout),
+            "new slot": message(18, new_slot, option(None), sequence([passage, later]), sequence([other.id])),
+            "commitments": message(19, session, sequence([me.id + commitments])),
+            "standby": message(20, session, integer(SLOT), sequence(survivors)),
+            "standby receipt": message(21, receipt_of_standby),
+            "abandonment": message(22, proof, integer(SLOT + 1), ending),
+            "evidence": message(23, evidence),
         },
     }
 
