@@ -43,32 +43,56 @@ impl<K, T: Exclusive> Default for Firsts<K, T> {
     }
 }
 
-impl<K: Ord, T: Exclusive> Firsts<K, T> {
-    /// Keeps the first statement at this place; evidence where another one excludes it.
+/// What a statement is to whoever keeps the first ones.
+enum Seen {
+    /// It is kept now.
+    New,
+    /// It is here already.
+    Again,
+    /// There is another one, and both may be evidence.
+    Another(Option<Evidence>),
+}
+
+impl<K: Ord, T: Exclusive + PartialEq> Firsts<K, T> {
+    /// Keeps the first statement at this place, and compares all others with it.
     fn see(
         &mut self,
         place: K,
         statement: &Signed<T>,
         proof: impl FnOnce(&Signed<T>, &Signed<T>) -> Option<Evidence>,
-    ) -> Option<Evidence> {
+    ) -> Seen {
         use std::collections::btree_map::Entry;
         match self.0.entry((statement.signer, place)) {
             Entry::Vacant(entry) => {
                 entry.insert(statement.clone());
-                None
+                Seen::New
             }
+            Entry::Occupied(entry) if entry.get() == statement => Seen::Again,
             Entry::Occupied(mut entry) => {
                 let first = entry.get();
-                if first.digest() == statement.digest() {
-                    return None;
-                }
                 let proven = proof(first, statement);
                 if proven.is_none() && first.verify().is_err() {
                     entry.insert(statement.clone());
                 }
-                proven
+                Seen::Another(proven)
             }
         }
+    }
+}
+
+impl Seen {
+    fn evidence(self) -> Option<Evidence> {
+        match self {
+            Self::New | Self::Again => None,
+            Self::Another(evidence) => evidence,
+        }
+    }
+
+    /// Whether it has been looked at before, so that what it contains has, too.
+    fn is_known(self, found: &mut Vec<Evidence>) -> bool {
+        let known = matches!(self, Self::Again);
+        found.extend(self.evidence());
+        known
     }
 }
 
@@ -137,7 +161,7 @@ impl Witness {
     pub(super) fn contract(&mut self, contract: &Signed<Contract>, terms: &Terms) -> Vec<Evidence> {
         let place = (contract.body.attempt, contract.body.slot);
         let proof = |first: &_, second: &_| Evidence::early_conflict(terms, first, second);
-        let found = self.contracts.see(place, contract, proof);
+        let found = self.contracts.see(place, contract, proof).evidence();
         self.new_only(found)
     }
 
@@ -187,7 +211,7 @@ impl Witness {
     ) -> Option<Evidence> {
         let terms = terms(&advertisement.body.contract)?;
         let proof = |first: &_, second: &_| Evidence::early_conflict(&terms, first, second);
-        self.advertisements.see(*terms.digest(), advertisement, proof)
+        self.advertisements.see(*terms.digest(), advertisement, proof).evidence()
     }
 
     fn roster(
@@ -197,7 +221,7 @@ impl Witness {
     ) -> Option<Evidence> {
         let known = terms(&roster.body.contract).filter(|terms| terms.aggregator() == roster.signer)?;
         let proof = |first: &_, second: &_| Evidence::early_conflict(&known, first, second);
-        let two = self.rosters.see(*known.digest(), roster, proof);
+        let two = self.rosters.see(*known.digest(), roster, proof).evidence();
         let advertisements = roster.body.advertisements.iter();
         two.or_else(|| {
             advertisements.filter_map(|advertisement| self.advertisement(advertisement, terms)).next()
@@ -270,13 +294,15 @@ impl InSession {
 
     fn mask_set(&mut self, mask_set: &Signed<MaskSet>, session: &Session, found: &mut Vec<Evidence>) {
         if mask_set.signer == session.terms().aggregator() && mask_set.body.session == session.id() {
-            found.extend(self.mask_sets.see((), mask_set, |a, b| Evidence::conflict(session, a, b)));
+            let proof = |a: &_, b: &_| Evidence::conflict(session, a, b);
+            found.extend(self.mask_sets.see((), mask_set, proof).evidence());
         }
     }
 
     fn input(&mut self, input: &Signed<MaskedInput>, session: &Session, found: &mut Vec<Evidence>) {
         if on_roster(session, &input.signer, &input.body.session) {
-            found.extend(self.inputs.see((), input, |a, b| Evidence::conflict(session, a, b)));
+            let proof = |a: &_, b: &_| Evidence::conflict(session, a, b);
+            found.extend(self.inputs.see((), input, proof).evidence());
         }
     }
 
@@ -285,7 +311,10 @@ impl InSession {
         if *named != session.id() || session.terms().holder(*slot) != Some(proposal.signer) {
             return;
         }
-        found.extend(self.proposals.see(*slot, proposal, |a, b| Evidence::conflict(session, a, b)));
+        let seen = self.proposals.see(*slot, proposal, |a, b| Evidence::conflict(session, a, b));
+        if seen.is_known(found) {
+            return;
+        }
         if let Proposed::Survivors { statements, .. } = value {
             statements.iter().for_each(|statement| self.input(statement, session, found));
         }
@@ -296,7 +325,10 @@ impl InSession {
         if !on_roster(session, &vote.signer, &vote.body.session) || session.terms().holder(slot).is_none() {
             return;
         }
-        found.extend(self.votes.see(slot, vote, |a, b| Evidence::conflict(session, a, b)));
+        let seen = self.votes.see(slot, vote, |a, b| Evidence::conflict(session, a, b));
+        if seen.is_known(found) {
+            return;
+        }
         let promises = self.timeouts.0.range((vote.signer, slot)..=(vote.signer, u32::MAX));
         found.extend(promises.filter_map(|(_, timeout)| broken(session, timeout, vote)).next());
     }
@@ -307,7 +339,10 @@ impl InSession {
         if !on_roster(session, &timeout.signer, &timeout.body.session) || !known {
             return;
         }
-        found.extend(self.timeouts.see(slot, timeout, |a, b| Evidence::conflict(session, a, b)));
+        let seen = self.timeouts.see(slot, timeout, |a, b| Evidence::conflict(session, a, b));
+        if seen.is_known(found) {
+            return;
+        }
         let others = self.timeouts.0.range((timeout.signer, 0)..=(timeout.signer, u32::MAX));
         found.extend(others.filter_map(|(_, other)| Evidence::conflict(session, other, timeout)).next());
         let votes = self.votes.0.range((timeout.signer, 0)..=(timeout.signer, slot));
@@ -319,7 +354,10 @@ impl InSession {
         if *named != session.id() || session.terms().holder(*slot) != Some(new_slot.signer) {
             return;
         }
-        found.extend(self.new_slots.see(*slot, new_slot, |a, b| Evidence::conflict(session, a, b)));
+        let seen = self.new_slots.see(*slot, new_slot, |a, b| Evidence::conflict(session, a, b));
+        if seen.is_known(found) {
+            return;
+        }
         timeouts.iter().for_each(|timeout| self.timeout(timeout, session, found));
     }
 
@@ -370,7 +408,8 @@ impl InSession {
         let Published { sum, certificate, mask_set } = published;
         if sum.body.session == session.id() && session.terms().holder(certificate.slot) == Some(sum.signer) {
             let place = sum.body.survivors;
-            found.extend(self.sums.see(place, sum, |a, b| Evidence::conflict(session, a, b)));
+            let proof = |a: &_, b: &_| Evidence::conflict(session, a, b);
+            found.extend(self.sums.see(place, sum, proof).evidence());
         }
         self.mask_set(mask_set, session, found);
         self.certificate(certificate, session, found);
