@@ -25,7 +25,7 @@ mod held;
 mod masked_input;
 mod playing;
 mod publish;
-mod sealing;
+pub(crate) mod sealing;
 mod share_keys;
 mod standby;
 mod unmasking;
@@ -224,6 +224,16 @@ impl Member {
     pub(crate) fn advertised(&self) -> Option<Digest> {
         match &self.state {
             State::AdvertiseKeys(phase) => Some(phase.advertised()),
+            State::Playing(_) | State::Closed => None,
+        }
+    }
+
+    /// What this node knows and tells nobody, while it waits for the roster: an adversary that has corrupted it
+    /// knows as much.
+    #[cfg(feature = "sim")]
+    pub(crate) fn spied(&self) -> Option<crate::sim::Spied> {
+        match &self.state {
+            State::AdvertiseKeys(phase) => Some(phase.spied()),
             State::Playing(_) | State::Closed => None,
         }
     }
