@@ -115,8 +115,9 @@ impl Monitor {
     }
 
     /// A node names a fault.
-    pub fn fault(&mut self, by: MemberId, PeerFault { who, kind, .. }: &PeerFault) {
-        if self.is_honest(&by) && self.is_honest(who) {
+    pub fn fault(&mut self, by: MemberId, fault: &PeerFault) {
+        let PeerFault { who, kind, .. } = fault;
+        if fault.blames() && self.is_honest(&by) && self.is_honest(who) {
             self.violations.push(Violation::Framed { by, who: *who, kind: kind.clone() });
         }
     }

@@ -64,6 +64,9 @@ pub struct Simulation<'a, H> {
     pub(super) adversary: Adversary,
     pub(super) monitor: Monitor,
     pub(super) oracle: Oracle,
+    /// What waits until the deeds under way are done: a node carries out all of one step before the next.
+    pending: VecDeque<(MemberId, Role, Input)>,
+    busy: bool,
     pub(super) now: Now,
     rng: ChaCha20Rng,
     pub(super) host: &'a mut H,
@@ -99,6 +102,8 @@ impl<'a, H: Host> Simulation<'a, H> {
             adversary: Adversary::default(),
             monitor: Monitor::new(manifest.clone(), []),
             oracle: Oracle::new(manifest, []),
+            pending: VecDeque::new(),
+            busy: false,
             now: Now::ZERO,
             rng: ChaCha20Rng::seed_from_u64(seed),
             host,
@@ -198,7 +203,7 @@ impl<'a, H: Host> Simulation<'a, H> {
             let role = if id == self.terms.aggregator() { Role::Aggregator } else { Role::Member };
             self.host.end(id, role, Phase::AdvertiseKeys);
             self.spy(id);
-            self.carry_out(id, deeds);
+            self.carry_out_all(id, deeds);
         }
     }
 
@@ -221,7 +226,7 @@ impl<'a, H: Host> Simulation<'a, H> {
             if node.paused.is_some_and(|until| now >= until) {
                 node.paused = None;
                 let (undone, inbox) = (std::mem::take(&mut node.undone), std::mem::take(&mut node.inbox));
-                self.carry_out(id, undone);
+                self.carry_out_all(id, undone);
                 for input in inbox {
                     self.handle(id, Role::Member, input);
                 }
@@ -319,6 +324,29 @@ impl<'a, H: Host> Simulation<'a, H> {
 
     /// `role` is whose work it counts as.
     pub(super) fn handle(&mut self, id: MemberId, role: Role, input: Input) {
+        self.pending.push_back((id, role, input));
+        self.settle();
+    }
+
+    /// Carries out what a node wants done, and all that follows at once.
+    fn carry_out_all(&mut self, id: MemberId, deeds: Deeds) {
+        let outermost = !std::mem::replace(&mut self.busy, true);
+        self.carry_out(id, deeds);
+        self.busy = !outermost;
+        self.settle();
+    }
+
+    fn settle(&mut self) {
+        if std::mem::replace(&mut self.busy, true) {
+            return;
+        }
+        while let Some((id, role, input)) = self.pending.pop_front() {
+            self.step(id, role, input);
+        }
+        self.busy = false;
+    }
+
+    fn step(&mut self, id: MemberId, role: Role, input: Input) {
         let Some(node) = self.nodes.get_mut(&id).filter(|node| node.alive) else { return };
         if node.paused.is_some() {
             if !matches!(input, Input::Tick) {

@@ -1,10 +1,11 @@
 //! Rounds in which everything goes wrong that a seed can think of.
 //!
 //! `CONSORT_SEEDS` seeds are run, from `CONSORT_FIRST_SEED` on. A failure names its seed;
-//! `CONSORT_SEEDS=1 CONSORT_FIRST_SEED=…` runs it again.
+//! `CONSORT_SEEDS=1 CONSORT_FIRST_SEED=…` runs it again, and with `CONSORT_TELL=1` prints all that is said.
 
 mod draw;
 mod setting;
+mod tell;
 
 use std::{
     sync::{
@@ -14,17 +15,21 @@ use std::{
     thread,
 };
 
-use consort_protocol::sim::{Report, SequentialHost, Simulation};
+use consort_protocol::sim::{Host, Report, SequentialHost, Simulation};
 
 use draw::Storm;
+use tell::Telling;
 
 /// Failing seeds that are printed at most.
-const SHOWN: usize = 8;
+const SHOWN: usize = 8_000;
 
 fn run(storm: &Storm) -> Report {
-    let mut host = SequentialHost;
+    if std::env::var_os("CONSORT_TELL").is_some() { play(storm, &mut Telling) } else { play(storm, &mut SequentialHost) }
+}
+
+fn play(storm: &Storm, host: &mut impl Host) -> Report {
     let setting = &storm.setting;
-    let mut simulation = Simulation::new(setting.terms.clone(), setting.inputs(), storm.seed, &mut host)
+    let mut simulation = Simulation::new(setting.terms.clone(), setting.inputs(), storm.seed, host)
         .adversary(storm.adversary())
         .weather(storm.weather);
     for fault in &storm.faults {
