@@ -21,6 +21,8 @@ impl PeerFault {
     pub fn blames(&self) -> bool {
         match &self.kind {
             FaultKind::Session | FaultKind::Unexpected => false,
+            // shares may be lost on their way to me, and the aggregator cannot know
+            FaultKind::Unconfirmed { .. } => false,
             // who had or will have another slot speaks as its aggregator
             FaultKind::Author { signer, .. } => *signer != self.who,
             _ => true,
