@@ -53,6 +53,11 @@ impl Dice {
         all
     }
 
+    /// 3 to 10 members, rather few: the work grows with the third power.
+    fn consortium(&mut self) -> usize {
+        3 + self.below(8).min(self.below(8))
+    }
+
     fn phase(&mut self) -> Phase {
         self.of(&Phase::ALL)
     }
@@ -62,7 +67,7 @@ impl Storm {
     /// Everything that may go wrong at once: up to c liars, crashes, pauses, a partition, bad links.
     pub(crate) fn of_liars(seed: u64) -> Self {
         let mut dice = Dice(ChaCha20Rng::seed_from_u64(seed));
-        let members = 3 + dice.below(8);
+        let members = dice.consortium();
         let corrupt = dice.one_in(4).then(|| 1 + dice.below(max_corrupt(members)) as u16);
         let policy = Policy {
             corrupt,
@@ -108,7 +113,7 @@ impl Storm {
     /// Nothing but crashes, and no more than a round is promised to bear.
     pub(crate) fn of_crashes(seed: u64) -> Self {
         let mut dice = Dice(ChaCha20Rng::seed_from_u64(seed));
-        let members = 3 + dice.below(8);
+        let members = dice.consortium();
         let corrupt = dice.one_in(2).then(|| 1 + dice.below(max_corrupt(members)) as u16);
         let setting = Setting::new(members, Policy { corrupt, ..Policy::default() }, seed);
         let may_be_lost = members - quorum(members, setting.consortium.manifest.corrupt());
