@@ -1,5 +1,6 @@
 //! The command line of `consort`: a file a command.
 
+mod rounds;
 mod run;
 
 use std::process::ExitCode;
@@ -39,6 +40,8 @@ enum LogFormat {
 enum Command {
     /// Runs the node until it is told to stop with SIGTERM or SIGINT
     Run(run::Arguments),
+    /// Shows what this node has kept of its rounds
+    Rounds(rounds::Arguments),
 }
 
 /// Why a command did not do what it was asked for.
@@ -55,6 +58,7 @@ pub(crate) fn main() -> ExitCode {
     log_to_stderr(arguments.log_format);
     let result = match arguments.command {
         Command::Run(arguments) => run::run(&arguments),
+        Command::Rounds(arguments) => rounds::run(&arguments),
     };
     let (message, code) = match result {
         Ok(()) => return ExitCode::SUCCESS,

@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, future::Future, pin::Pin};
 
 pub use consort_protocol::io::Role;
-use consort_protocol::{fault::PeerFault, ids::MemberId, phase::Phase};
+use consort_protocol::{evidence::Proven, fault::PeerFault, ids::MemberId, phase::Phase};
 
 use crate::ledger::AttemptRecord;
 
@@ -45,6 +45,8 @@ pub enum NodeEvent {
     },
     /// A peer did something that it may not do.
     Fault(PeerFault),
+    /// A member was proved to have broken the protocol.
+    Convicted(Proven),
     /// A round is over on this node.
     RoundOver {
         /// The round.

@@ -54,6 +54,12 @@ impl Home {
         self.0.join("ledger.redb")
     }
 
+    /// Evidence against members, a file each.
+    #[must_use]
+    pub fn evidence(&self) -> PathBuf {
+        self.0.join("evidence")
+    }
+
     /// Sums of recent rounds.
     #[must_use]
     pub fn results(&self) -> PathBuf {

@@ -6,8 +6,8 @@
 use std::path::Path;
 
 use consort_protocol::{
-    codec, contract::Contract, ids::MemberId, io::JournalEntry, messages::publish::Published,
-    roster::SeenKeys,
+    codec, contract::Contract, evidence::Evidence, ids::MemberId, io::JournalEntry,
+    messages::publish::Published, roster::SeenKeys,
 };
 use redb::{
     Database, ReadableDatabase as _, ReadableTable as _, ReadableTableMetadata as _, TableDefinition,
@@ -19,6 +19,7 @@ mod tests;
 
 const JOURNAL: TableDefinition<'_, u64, &[u8]> = TableDefinition::new("journal");
 const ROUNDS: TableDefinition<'_, u64, &[u8]> = TableDefinition::new("rounds");
+const EVIDENCE: TableDefinition<'_, &[u8; 32], &[u8]> = TableDefinition::new("evidence");
 const META: TableDefinition<'_, &str, u64> = TableDefinition::new("meta");
 
 /// Format of this file; a later one is refused.
@@ -130,6 +131,7 @@ impl Ledger {
         let next = {
             let journal = write.open_table(JOURNAL).map_err(failed)?;
             write.open_table(ROUNDS).map_err(failed)?;
+            write.open_table(EVIDENCE).map_err(failed)?;
             journal.last().map_err(failed)?.map_or(0, |(key, _)| key.value().saturating_add(1))
         };
         write.commit().map_err(failed)?;
@@ -170,6 +172,33 @@ impl Ledger {
             }
         }
         write.commit().map_err(failed)
+    }
+
+    /// Keeps what convicts a member; the first record of each stays, so there are no more than members.
+    ///
+    /// # Errors
+    /// [`LedgerError`] where it is not on disk.
+    pub fn convict(&self, culprit: &MemberId, evidence: &Evidence) -> Result<(), LedgerError> {
+        let bytes = codec::encode(evidence)?;
+        let write = self.database.begin_write().map_err(failed)?;
+        {
+            let mut table = write.open_table(EVIDENCE).map_err(failed)?;
+            if table.get(&culprit.0).map_err(failed)?.is_none() {
+                table.insert(&culprit.0, bytes.as_slice()).map_err(failed)?;
+            }
+        }
+        write.commit().map_err(failed)
+    }
+
+    /// One record for each member that was convicted.
+    ///
+    /// # Errors
+    /// [`LedgerError`] where the file is damaged.
+    pub fn evidence(&self) -> Result<Vec<Evidence>, LedgerError> {
+        let read = self.database.begin_read().map_err(failed)?;
+        let table = read.open_table(EVIDENCE).map_err(failed)?;
+        let records = table.iter().map_err(failed)?;
+        records.map(|entry| Ok(codec::decode(entry.map_err(failed)?.1.value())?)).collect()
     }
 
     /// How a round ended, if this node saw it.

@@ -12,6 +12,7 @@
 pub mod config;
 pub mod consortium;
 pub mod events;
+pub mod exhibits;
 pub mod home;
 pub mod identity;
 pub mod ledger;

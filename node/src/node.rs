@@ -15,6 +15,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     events::{NodeEvent, Observer},
+    exhibits::Exhibits,
     home::Home,
     identity::NodeIdentity,
     ledger::{Ledger, LedgerError},
@@ -138,8 +139,14 @@ impl Node {
             consortium: *manifest.digest(),
         };
         let recent = ledger.recent(RECENT)?;
-        let state =
-            DriverState::new(&manifest, identity.id(), ledger.next_round()?, ledger.seen_keys()?, recent);
+        let state = DriverState::new(
+            &manifest,
+            identity.id(),
+            ledger.next_round()?,
+            ledger.seen_keys()?,
+            recent,
+            ledger.evidence()?,
+        );
         let (network, events) = network::start(config)?;
         let (commands, receiver) = mpsc::channel(limits::MAX_COMMANDS);
         let stop = CancellationToken::new();
@@ -151,6 +158,7 @@ impl Node {
             commands: receiver,
             ledger,
             results,
+            exhibits: Exhibits::new(home.evidence()),
             observer: observer.clone(),
             stop: stop.clone(),
             state,

@@ -254,6 +254,15 @@ impl Evidence {
         Ok(Proven { culprit, crime, round, attempt, slot })
     }
 
+    /// Whom it accuses; whether it proves anything, [`Self::verify`] says.
+    #[must_use]
+    pub fn accused(&self) -> MemberId {
+        match &self.accusation {
+            Accusation::Conflict(_, conflict) => conflict.accused(),
+            Accusation::Breach(roster, breach) => breach.accused().unwrap_or(roster.signer),
+        }
+    }
+
     /// What names this record.
     #[must_use]
     pub fn digest(&self) -> Digest {

@@ -8,6 +8,7 @@ use core::time::Duration;
 use std::sync::Arc;
 
 use crate::{
+    evidence::Evidence,
     fault::PeerFault,
     hash::Digest,
     ids::{MemberId, SessionId},
@@ -94,6 +95,8 @@ pub enum Output {
     Unmask(SurvivorSet, Box<MaskPlan>),
     /// A peer did something that it may not do.
     Fault(PeerFault),
+    /// A member broke the protocol, and this proves it to everybody.
+    Evidence(Box<Evidence>),
     /// A slot is given up, for this reason; the round goes on with the next.
     SlotOver {
         /// The attempt.

@@ -16,6 +16,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     contract::Contract,
+    evidence::Evidence,
     hash::Digest,
     phase::Phase,
     report::AbortReason,
@@ -82,6 +83,8 @@ pub enum Message {
     StandbyReceipt(Box<Signed<StandbyReceipt>>),
     /// Anybody → anybody: an attempt is over without a result.
     Abandonment(Box<Abandonment>),
+    /// Anybody → anybody: a member broke the protocol, in whatever round.
+    Evidence(Box<Evidence>),
 }
 
 impl Message {
@@ -111,7 +114,8 @@ impl Message {
             | Self::TimedOut(_)
             | Self::NewSlot(_)
             | Self::Standby(_)
-            | Self::Abandonment(_) => false,
+            | Self::Abandonment(_)
+            | Self::Evidence(_) => false,
         }
     }
 }

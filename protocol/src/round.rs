@@ -12,6 +12,7 @@
 
 mod offers;
 mod succession;
+mod witness;
 
 use core::time::Duration;
 use std::{
@@ -26,17 +27,19 @@ use crate::{
     contract::{Task, Terms},
     election,
     hash::Digest,
-    ids::MemberId,
+    ids::{MemberId, SessionId},
     io::{Input, JournalEntry, Now, Output, Role, Work},
     manifest::Manifest,
     member::Member,
     messages::{Message, failover::Abandonment, publish::Published},
     phase::Phase,
     report::{AbortReason, Outcome},
-    roster::SeenKeys,
+    roster::{SeenKeys, Session},
     seat,
     signing::{Identity, Signed},
 };
+
+use witness::Witness;
 
 /// Attempts at one round.
 pub const MAX_ATTEMPTS: u32 = 8;
@@ -64,6 +67,8 @@ pub struct RoundSetup {
     pub seen: Arc<SeenKeys>,
     /// Members that are not connected, and since when.
     pub away: BTreeMap<MemberId, Now>,
+    /// Members that evidence has convicted. They are not listened to, and count as not connected.
+    pub excluded: BTreeSet<MemberId>,
 }
 
 /// A node in a round, from the first slot until there is a result or none can come.
@@ -90,6 +95,9 @@ pub struct Round {
     /// Slots of mine that may begin where others are given up.
     successors: BTreeMap<u32, Aggregator>,
     published: Option<Published>,
+    witness: Witness,
+    /// Members that have been shown my roster because they spoke of another session.
+    shown_roster: BTreeSet<MemberId>,
     over: bool,
 }
 
@@ -98,8 +106,12 @@ pub type Deeds = Vec<(Role, Output)>;
 
 impl Round {
     /// Begins with the first slot of the first attempt.
-    pub fn begin(setup: RoundSetup, now: Now, rng: &mut impl CryptoRng) -> (Self, Deeds) {
+    pub fn begin(mut setup: RoundSetup, now: Now, rng: &mut impl CryptoRng) -> (Self, Deeds) {
+        for excluded in &setup.excluded {
+            setup.away.entry(*excluded).or_insert(now);
+        }
         let me = setup.identity.id();
+        let witness = Witness::new(setup.manifest.clone());
         let order = election::order(&setup.manifest, setup.number);
         let mut round = Self {
             setup,
@@ -118,6 +130,8 @@ impl Round {
             acted: None,
             successors: BTreeMap::new(),
             published: None,
+            witness,
+            shown_roster: BTreeSet::new(),
             over: false,
         };
         let mut deeds = Deeds::new();
@@ -216,7 +230,8 @@ impl Round {
     pub fn handle(&mut self, input: Input, now: Now, rng: &mut impl CryptoRng) -> Deeds {
         let mut deeds = Deeds::new();
         match input {
-            Input::Message(from, message) => self.message(from, *message, now, rng, &mut deeds),
+            Input::Message(from, _) | Input::Connected(from) if self.setup.excluded.contains(&from) => {}
+            Input::Message(from, message) => self.witnessed(from, *message, now, rng, &mut deeds),
             Input::Lost(peer) => {
                 self.setup.away.insert(peer, now);
                 self.both(&|| Input::Lost(peer), now, rng, &mut deeds);
@@ -250,6 +265,51 @@ impl Round {
         deeds
     }
 
+    /// Lets the machines act on a message, and proves what is wrong with it.
+    fn witnessed(
+        &mut self,
+        from: MemberId,
+        message: Message,
+        now: Now,
+        rng: &mut impl CryptoRng,
+        deeds: &mut Deeds,
+    ) {
+        let session = self.session();
+        let known = self.known_terms();
+        let terms = |contract: &Digest| known.get(contract).cloned();
+        let mut proven = self.witness.watch(&message, session, &terms);
+        let suspect = matches!(
+            message,
+            Message::Roster(_) | Message::MaskSet(_) | Message::Proposal(_) | Message::Reveal(_)
+        );
+        let copy = suspect.then(|| message.clone());
+        let before = deeds.len();
+        self.message(from, message, now, rng, deeds);
+        let faults = deeds.iter().skip(before).filter_map(|(_, output)| match output {
+            Output::Fault(fault) => Some(fault),
+            _ => None,
+        });
+        for fault in faults {
+            proven.extend(self.witness.wrong_share(fault));
+            if let Some(message) = copy.as_ref().filter(|_| fault.who == from) {
+                proven.extend(self.witness.refused(message, &terms));
+            }
+        }
+        let evidence = proven.into_iter().map(|it| (Role::Member, Output::Evidence(Box::new(it))));
+        deeds.extend(evidence);
+    }
+
+    fn session(&self) -> Option<Arc<Session>> {
+        self.member.as_ref().and_then(Member::session).cloned()
+    }
+
+    /// Terms of all contracts of this attempt under which this node has advertised or accepted a roster.
+    fn known_terms(&self) -> BTreeMap<Digest, Arc<Terms>> {
+        let advertised = self.advertised.iter().map(|(digest, (terms, _))| (*digest, terms.clone()));
+        let accepted = self.session().map(|session| (*session.terms().digest(), session.terms().clone()));
+        advertised.chain(accepted).collect()
+    }
+
     fn message(
         &mut self,
         from: MemberId,
@@ -262,6 +322,9 @@ impl Round {
             Message::Contract(contract) => self.contract(from, &contract, now, rng, deeds),
             Message::Roster(roster) if roster.signer != from => {
                 self.roster_passed_on(from, &roster, now, rng, deeds);
+            }
+            Message::Shares(shares) if self.is_of_another_session(from, shares.session) => {
+                self.show_roster(from, deeds);
             }
             Message::Timeout(shown) => self.timeout(from, *shown, now, rng, deeds),
             Message::TimedOut(timeout) if self.over => {
@@ -349,7 +412,11 @@ impl Round {
         }
     }
 
-    fn next_attempt(&mut self, slot: u32, now: Now, rng: &mut impl CryptoRng, deeds: &mut Deeds) {
+    /// The attempt was abandoned in a slot. Whoever has abandoned its own contract does not get another try, or
+    /// it could use up all attempts.
+    fn next_attempt(&mut self, ended: u32, now: Now, rng: &mut impl CryptoRng, deeds: &mut Deeds) {
+        let proposed = self.abandoned.get(&self.attempt).map(|abandonment| abandonment.session.slot);
+        let slot = if proposed == Some(ended) { ended.saturating_add(1) } else { ended };
         self.successors.clear();
         self.advertised.clear();
         if self.attempt + 1 >= MAX_ATTEMPTS {

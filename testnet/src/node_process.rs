@@ -273,7 +273,7 @@ impl Observer for Narrator {
                 NodeEvent::Aggregated { round, phases_ms } => {
                     Some(Word::Phases { round, milliseconds: phases_ms })
                 }
-                NodeEvent::Fault(_) => None,
+                NodeEvent::Fault(_) | NodeEvent::Convicted(_) => None,
                 NodeEvent::RoundOver { round, attempts, .. } => {
                     Some(Word::Over { round, attempts: attempts.iter().map(attempt).collect() })
                 }

@@ -5,6 +5,7 @@
 
 mod deeds;
 mod ending;
+mod evidence;
 mod starting;
 
 pub(crate) use ending::RECENT;
@@ -20,6 +21,7 @@ use consort_protocol::{
     contract::{Contract, Task, Terms},
     election,
     encoding::{self, ValidInput},
+    evidence::Evidence,
     ids::{MemberId, SessionId},
     io::{Input, JournalEntry, Now, Output, Role, Work},
     manifest::Manifest,
@@ -36,6 +38,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     events::{NodeEvent, Observer},
+    exhibits::Exhibits,
     ledger::{AttemptRecord, Ledger, RoundRecord},
     limits::{self, TokenBucket},
     network::{BulkStream, Event, EventStream, Network},
@@ -103,6 +106,7 @@ pub(crate) struct Driver {
     pub(crate) commands: mpsc::Receiver<Command>,
     pub(crate) ledger: Ledger,
     pub(crate) results: Arc<Results>,
+    pub(crate) exhibits: Exhibits,
     pub(crate) observer: Arc<dyn Observer>,
     pub(crate) stop: CancellationToken,
     pub(crate) state: DriverState,
@@ -122,6 +126,8 @@ pub(crate) struct DriverState {
     offers: Offers,
     /// Results of the last rounds, for those who have missed them.
     recent: VecDeque<Published>,
+    /// One record for each member that was convicted.
+    evidence: Vec<Evidence>,
     /// Warnings that a peer can cause.
     warnings: TokenBucket,
     wake: Option<Now>,
@@ -135,11 +141,16 @@ impl DriverState {
         round: u64,
         seen: SeenKeys,
         recent: Vec<Published>,
+        evidence: Vec<Evidence>,
     ) -> Self {
+        let mut peers = Peers::new(manifest.clone(), me, Now::ZERO);
+        let holds = |evidence: &Evidence| evidence.verify(manifest).is_ok();
+        let evidence: Vec<Evidence> = evidence.into_iter().filter(holds).collect();
+        evidence.iter().for_each(|evidence| peers.exclude(evidence.accused(), Now::ZERO));
         Self {
             me,
             started: Instant::now(),
-            peers: Peers::new(manifest.clone(), me, Now::ZERO),
+            peers,
             gathering: Gathering::new(manifest, round),
             seen: Arc::new(seen),
             pending: None,
@@ -147,6 +158,7 @@ impl DriverState {
             generation: 0,
             offers: Offers::default(),
             recent: recent.into(),
+            evidence,
             warnings: TokenBucket::new(limits::WARNINGS, limits::WARNINGS_PER_SECOND, Instant::now()),
             wake: None,
             done: mpsc::channel(limits::MAX_JOBS),
@@ -213,6 +225,7 @@ impl Driver {
             Event::Connected(peer) => {
                 self.state.peers.connected(peer);
                 self.report_peers().await;
+                self.show_evidence(peer);
                 self.feed(Input::Connected(peer)).await;
             }
             Event::Disconnected(peer) => {
@@ -239,7 +252,9 @@ impl Driver {
                 Err(_) => {}
             },
             Event::Gossip { from, bytes } => match codec::decode::<Message>(&bytes) {
-                Ok(message @ Message::Published(_)) => self.message(from, message).await,
+                Ok(message @ (Message::Published(_) | Message::Evidence(_))) => {
+                    self.message(from, message).await
+                }
                 Ok(Message::Contract(contract)) => self.contract(from, *contract, false).await,
                 _ if self.worth_a_warning() => {
                     tracing::warn!(%from, "gossip that is no announcement dropped")
@@ -258,6 +273,7 @@ impl Driver {
         };
         match message {
             Message::Contract(contract) => self.contract(from, *contract, true).await,
+            Message::Evidence(evidence) => self.evidence(*evidence, Some(from)).await,
             _ if asks_for.is_some_and(|session| self.answer(from, &session)) => {}
             message => self.feed(Input::Message(from, Box::new(message))).await,
         }

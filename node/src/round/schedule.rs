@@ -30,16 +30,51 @@ pub(super) struct Peers {
     /// When a member that is not connected was last seen; the node's start for one that never was.
     last_seen: BTreeMap<MemberId, Now>,
     statuses: BTreeMap<MemberId, Status>,
+    /// Convicted by evidence: they count as members that are away for good.
+    excluded: BTreeSet<MemberId>,
 }
 
 impl Peers {
     pub(super) fn new(manifest: Arc<Manifest>, me: MemberId, now: Now) -> Self {
         let others = manifest.members().iter().map(|member| member.id).filter(|id| *id != me);
         let last_seen = others.map(|id| (id, now)).collect();
-        Self { manifest, me, connected: BTreeSet::new(), last_seen, statuses: BTreeMap::new() }
+        Self {
+            manifest,
+            me,
+            connected: BTreeSet::new(),
+            last_seen,
+            statuses: BTreeMap::new(),
+            excluded: BTreeSet::new(),
+        }
+    }
+
+    /// Leaves a member out from now on.
+    pub(super) fn exclude(&mut self, id: MemberId, now: Now) {
+        self.excluded.insert(id);
+        self.connected.remove(&id);
+        self.statuses.remove(&id);
+        if id != self.me {
+            self.last_seen.entry(id).or_insert(now);
+        }
+    }
+
+    pub(super) fn is_excluded(&self, id: &MemberId) -> bool {
+        self.excluded.contains(id)
+    }
+
+    /// Members that are left out.
+    pub(super) fn excluded(&self) -> &BTreeSet<MemberId> {
+        &self.excluded
+    }
+
+    pub(super) fn all_connected(&self) -> Vec<MemberId> {
+        self.connected.iter().copied().collect()
     }
 
     pub(super) fn connected(&mut self, id: MemberId) {
+        if self.excluded.contains(&id) {
+            return;
+        }
         self.connected.insert(id);
         self.last_seen.remove(&id);
     }
@@ -50,6 +85,9 @@ impl Peers {
     }
 
     pub(super) fn status(&mut self, id: MemberId, status: Status) {
+        if self.excluded.contains(&id) {
+            return;
+        }
         self.statuses.insert(id, status);
     }
 
@@ -90,7 +128,8 @@ impl Peers {
 
     /// From when on everybody who counts waits with this task; `None` while somebody connected does not.
     fn all_ready_at(&self, round: u64, task: &Digest) -> Option<Now> {
-        let others = self.manifest.members().iter().map(|member| &member.id).filter(|id| **id != self.me);
+        let members = self.manifest.members().iter().map(|member| &member.id);
+        let others = members.filter(|id| **id != self.me && !self.excluded.contains(id));
         let ready_at = |id| match self.last_seen.get(id) {
             Some(seen) => Some(*seen + FORGET),
             None => self.waits(id, round, task).then_some(Now::ZERO),

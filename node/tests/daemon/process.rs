@@ -13,11 +13,17 @@ use tokio::{
 
 use super::consortium::within;
 
-/// `consort run`, not started yet; it dies with its handle.
-pub(crate) fn run(home: &Path, consortium: &Path) -> Command {
+/// `consort`, not started yet; it dies with its handle.
+pub(crate) fn consort() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_consort"));
-    command.args(["run", "--home"]).arg(home).arg("--consortium").arg(consortium);
     command.stdin(Stdio::null()).kill_on_drop(true);
+    command
+}
+
+/// `consort run`.
+pub(crate) fn run(home: &Path, consortium: &Path) -> Command {
+    let mut command = consort();
+    command.args(["run", "--home"]).arg(home).arg("--consortium").arg(consortium);
     command
 }
 

@@ -11,7 +11,8 @@ use crate::{
     ids::MemberId,
     messages::{
         advertise_keys::Roster,
-        consistency_check::{Proposal, Proposed, SurvivorSet},
+        consistency_check::{Proposal, Proposed, SurvivorSet, Vote},
+        failover::Timeout,
         share_keys::{Dealing, DealtCommitments, MaskSet, Receipt, SecretKind},
         unmasking::{RevealedDigests, RevealedShare},
     },
@@ -38,6 +39,9 @@ pub enum Breach {
     Reveal(Signed<RevealedDigests>, Signed<Receipt>, Confirmed),
     /// The wrong kind of share for the survivor set that the reveal names.
     RevealedKind(Signed<RevealedDigests>, SurvivorSet),
+    /// A time-out that does not report a vote cast in its slot or an earlier one: it was hidden, or cast
+    /// against the promise.
+    Promise(Signed<Timeout>, Signed<Vote>),
 }
 
 /// What is shown of a dealing: the commitments to one secret and, where they are in order, its share.
@@ -105,6 +109,18 @@ impl Breach {
         Some(Self::Reveal(RevealedDigests::of_signed(reveal), receipt.clone(), confirmed))
     }
 
+    /// Who is accused; `None` where it is the author of the roster.
+    pub(super) fn accused(&self) -> Option<MemberId> {
+        match self {
+            Self::Roster => None,
+            Self::MaskSet(it) => Some(it.signer),
+            Self::Proposal(it) => Some(it.signer),
+            Self::Dealing(it, _) => Some(it.signer),
+            Self::Reveal(it, ..) | Self::RevealedKind(it, _) => Some(it.signer),
+            Self::Promise(it, _) => Some(it.signer),
+        }
+    }
+
     pub(super) fn prove(
         &self,
         terms: Arc<Terms>,
@@ -141,6 +157,11 @@ impl Breach {
             Self::RevealedKind(reveal, survivors) => {
                 reveal.verify()?;
                 (bad_kind(&in_order(session)?, reveal, survivors)?, reveal.signer, Crime::BadReveal)
+            }
+            Self::Promise(timeout, vote) => {
+                timeout.verify()?;
+                vote.verify()?;
+                (broken(&in_order(session)?, timeout, vote)?, timeout.signer, Crime::HiddenVote)
             }
         };
         if guilty { Ok((culprit, crime)) } else { Err(EvidenceError::Harmless) }
@@ -237,6 +258,20 @@ fn bad_kind(
         survivors.contains(dealer) != (*kind == SecretKind::SelfMask)
     };
     Ok(reveal.body.shares.iter().any(wrong))
+}
+
+fn broken(session: &Session, timeout: &Signed<Timeout>, vote: &Signed<Vote>) -> Result<bool, EvidenceError> {
+    if timeout.signer != vote.signer {
+        return Err(EvidenceError::Authors(timeout.signer, vote.signer));
+    }
+    of_session(session, &timeout.body.session)?;
+    of_session(session, &vote.body.session)?;
+    let (promise, cast) = (&timeout.body, &vote.body);
+    let unreported = match promise.vote {
+        Some(reported) if reported.slot == cast.slot => reported.value != cast.value,
+        reported => reported.map(|reported| reported.slot) < Some(cast.slot),
+    };
+    Ok(cast.slot <= promise.slot && unreported)
 }
 
 fn advertised(participant: &Participant, kind: SecretKind) -> PublicPoint {

@@ -50,6 +50,12 @@ macro_rules! conflicts {
                     $(Self::$kind(pair) => prove(&pair.0, &pair.1, at),)*
                 }
             }
+
+            pub(super) fn accused(&self) -> MemberId {
+                match self {
+                    $(Self::$kind(pair) => pair.0.signer,)*
+                }
+            }
         }
 
         $(impl Exclusive for $statement {

@@ -18,19 +18,20 @@ use rand_core::CryptoRng;
 use crate::{
     certificate::AcceptedMaskSet,
     codec,
+    evidence::{Breach, Evidence},
     fault::FaultKind,
     hash::Digest,
     ids::MemberId,
-    io::Now,
+    io::{Now, Output},
     messages::{
         Message,
-        share_keys::{DealtCommitments, DealtShares, MaskSet, Receipt, SealedShares},
+        share_keys::{Dealing, DealtCommitments, DealtShares, MaskSet, Receipt, SealedShares},
     },
     phase::Phase,
     report::AbortReason,
     roster::Session,
     seat::{Outputs, Seat, send},
-    sharing::{Dealing, SharedSecret, deal},
+    sharing::{self, SharedSecret, deal},
     signing::Signed,
 };
 
@@ -51,6 +52,8 @@ pub(super) struct ShareKeys {
     sealing: SealingKey,
     commitments: DealtCommitments,
     held: HeldShares,
+    /// What each dealer signed for me.
+    dealings: BTreeMap<MemberId, Signed<Dealing>>,
     reported: usize,
     /// What I dealt, for those whose connection broke before it arrived.
     dealt: BTreeMap<MemberId, SealedShares>,
@@ -105,7 +108,18 @@ impl ShareKeys {
             }
         }
         let (report_at, reported) = (None, 0);
-        Ok(Self { session, report_at, secrets, sealing, commitments, held, reported, dealt: dealt_to })
+        let dealings = BTreeMap::new();
+        Ok(Self {
+            session,
+            report_at,
+            secrets,
+            sealing,
+            commitments,
+            held,
+            dealings,
+            reported,
+            dealt: dealt_to,
+        })
     }
 
     /// What I dealt.
@@ -156,12 +170,23 @@ impl ShareKeys {
         out: &mut Outputs,
     ) -> Result<Option<DealtCommitments>, Refused> {
         let dealt = self.open(seat, from, sealed)?;
-        let digest = dealt.commitments.digest();
-        if let Some(held) = self.held.get(&from) {
-            return if held.commitments == digest { Ok(None) } else { Err(FaultKind::Equivocation.into()) };
+        let (dealing, digest) = (Dealing::of_signed(&dealt), dealt.body.commitments.digest());
+        if let Some(first) = self.dealings.get(&from) {
+            if first.body == dealing.body {
+                return Ok(None);
+            }
+            let proof = Evidence::conflict(&self.session, first, &dealing);
+            out.extend(proof.map(|it| Output::Evidence(Box::new(it))));
+            return Err(FaultKind::Equivocation.into());
         }
-        self.verify(seat, from, &dealt)?;
-        let DealtShares { mask_key, self_mask, commitments, .. } = dealt;
+        if let Err(kind) = self.verify(seat, from, &dealt.body) {
+            let breach = Breach::of_dealing(&self.session, &dealt);
+            let proof = breach.and_then(|breach| Evidence::breach(&self.session, breach));
+            out.extend(proof.map(|it| Output::Evidence(Box::new(it))));
+            return Err(kind.into());
+        }
+        self.dealings.insert(from, dealing);
+        let DealtShares { mask_key, self_mask, commitments, .. } = dealt.body;
         self.held.insert(from, HeldShare { mask_key, self_mask, commitments: digest });
         self.report_if_complete(seat, out)?;
         Ok(Some(commitments))
@@ -229,7 +254,12 @@ impl ShareKeys {
         Ok(Stage::MaskedInput(Box::new(next)))
     }
 
-    fn open(&self, seat: &Seat, from: MemberId, sealed: &SealedShares) -> Result<DealtShares, FaultKind> {
+    fn open(
+        &self,
+        seat: &Seat,
+        from: MemberId,
+        sealed: &SealedShares,
+    ) -> Result<Signed<DealtShares>, FaultKind> {
         if sealed.dealer != from {
             return Err(FaultKind::Author { signer: sealed.dealer, expected: from });
         }
@@ -248,7 +278,7 @@ impl ShareKeys {
         if dealt.body.session != self.session.id() || dealt.body.receiver != seat.me {
             return Err(FaultKind::Session);
         }
-        Ok(dealt.body)
+        Ok(dealt)
     }
 
     fn verify(&self, seat: &Seat, from: MemberId, dealt: &DealtShares) -> Result<(), FaultKind> {
@@ -271,7 +301,7 @@ fn deal_to_all(
     secret: &impl SharedSecret,
     session: &Session,
     rng: &mut impl CryptoRng,
-) -> Result<Dealing, AbortReason> {
+) -> Result<sharing::Dealing, AbortReason> {
     deal(secret, session.threshold(), session.participants().len(), rng).map_err(|error| local(&error))
 }
 

@@ -26,6 +26,10 @@ impl Round {
         if contract.signer != from || self.holder(slot) != Some(from) || round != self.setup.number {
             return;
         }
+        if let Some(terms) = self.terms(attempt, slot).filter(|_| attempt < MAX_ATTEMPTS) {
+            let proven = self.witness.contract(contract, &terms);
+            deeds.extend(proven.into_iter().map(|it| (Role::Member, Output::Evidence(Box::new(it)))));
+        }
         if self.over || attempt < self.attempt || attempt >= MAX_ATTEMPTS {
             return self.decline(from, contract, "this attempt is over", deeds);
         }

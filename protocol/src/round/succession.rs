@@ -3,7 +3,6 @@
 use super::*;
 use crate::{
     certificate::check_abandonment,
-    ids::SessionId,
     messages::{advertise_keys::Roster, failover::ShownTimeout},
     roster::Session,
 };
@@ -80,6 +79,22 @@ impl Round {
         if !self.over && !self.is_bound() && looked_to {
             self.spectate(roster, now, rng, deeds);
         }
+    }
+
+    /// Whether somebody on my roster deals in another session than mine. One of us was shown a second roster,
+    /// or is late.
+    pub(super) fn is_of_another_session(&self, dealer: MemberId, named: SessionId) -> bool {
+        self.session().is_some_and(|mine| mine.id() != named && mine.position(&dealer).is_some())
+            && !self.shown_roster.contains(&dealer)
+    }
+
+    /// Shows the roster that I have accepted to somebody who may have accepted another: two of them prove that
+    /// their author signed both.
+    pub(super) fn show_roster(&mut self, to: MemberId, deeds: &mut Deeds) {
+        let Some(session) = self.session() else { return };
+        self.shown_roster.insert(to);
+        let message = Message::Roster(Box::new(session.roster().clone()));
+        deeds.push((Role::Member, Output::Send(to, Box::new(message))));
     }
 
     /// A roster of this attempt that I am on, but whose slot I have given up before it came: I am bound by it

@@ -46,6 +46,10 @@ impl<H: Host> Simulation<'_, H> {
                     self.monitor.fault(id, &fault);
                     self.report.faults.push((id, fault));
                 }
+                Output::Evidence(evidence) => {
+                    self.monitor.evidence(id, &evidence);
+                    self.report.evidence.push((id, *evidence));
+                }
                 Output::SlotOver { attempt, slot, reason, .. } => {
                     self.report.slots.entry(id).or_default().push(SlotOver { attempt, slot, reason });
                 }

@@ -11,6 +11,7 @@ use std::{
 };
 
 use crate::{
+    evidence::{Evidence, Proven},
     fault::PeerFault,
     hash::Digest,
     ids::{MemberId, SessionId},
@@ -119,6 +120,17 @@ impl Monitor {
         let PeerFault { who, kind, .. } = fault;
         if fault.blames() && self.is_honest(&by) && self.is_honest(who) {
             self.violations.push(Violation::Framed { by, who: *who, kind: kind.clone() });
+        }
+    }
+
+    /// A node proves something.
+    pub fn evidence(&mut self, by: MemberId, evidence: &Evidence) {
+        match evidence.verify(self.sessions.manifest()) {
+            Ok(Proven { culprit, crime, .. }) if self.is_honest(&culprit) => {
+                self.violation(Violation::Convicted { by, who: culprit, crime });
+            }
+            Err(_) if self.is_honest(&by) => self.violation(Violation::Unproven { by }),
+            _ => {}
         }
     }
 

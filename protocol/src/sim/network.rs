@@ -196,6 +196,7 @@ impl<'a, H: Host> Simulation<'a, H> {
                 task: contract.task.clone(),
                 seen: seen.clone(),
                 away: away.clone(),
+                excluded: BTreeSet::new(),
             };
             self.host.begin();
             let (round, deeds) = Round::begin(setup, self.now, &mut self.rng);

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use crate::{
     encoding::Aggregate,
+    evidence::Evidence,
     fault::PeerFault,
     hash::Digest,
     ids::MemberId,
@@ -53,6 +54,8 @@ pub struct Report {
     pub slots: BTreeMap<MemberId, Vec<SlotOver>>,
     /// Faults, with the node that found them.
     pub faults: Vec<(MemberId, PeerFault)>,
+    /// What was proved, with the node that proved it.
+    pub evidence: Vec<(MemberId, Evidence)>,
     /// What no run may show, in the order in which it was seen.
     pub violations: Vec<Violation>,
     /// Hash of everything that was sent, in order.

@@ -1,6 +1,7 @@
 //! What no run may show.
 
 use crate::{
+    evidence::Crime,
     fault::FaultKind,
     ids::{MemberId, SessionId},
 };
@@ -36,6 +37,10 @@ pub enum Violation {
     BeforeJournal { by: MemberId, what: &'static str },
     #[error("{by} blames {who}, who is honest: {kind}")]
     Framed { by: MemberId, who: MemberId, kind: FaultKind },
+    #[error("{by} convicts {who}, who is honest, of {crime}")]
+    Convicted { by: MemberId, who: MemberId, crime: Crime },
+    #[error("{by} shows evidence that proves nothing")]
+    Unproven { by: MemberId },
     #[error("{by} stores a sum that is not the sum of its survivors' inputs")]
     WrongSum { by: MemberId },
     #[error("{by} ends with a result, but without the sum")]

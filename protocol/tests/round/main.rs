@@ -1,5 +1,6 @@
 //! Whole rounds on the virtual network.
 
 mod attempt;
+mod evidence;
 mod failover;
 mod setting;

@@ -63,6 +63,7 @@ impl Driver {
                 }
                 self.observer.notify(NodeEvent::Fault(fault)).await;
             }
+            Output::Evidence(evidence) => Box::pin(self.evidence(*evidence, None)).await,
             Output::SlotOver { attempt, slot, aggregator, reason } => {
                 self.slot_over(attempt, slot, aggregator, &reason);
             }

@@ -124,6 +124,7 @@ impl Driver {
             task: task.clone(),
             seen: self.state.seen.clone(),
             away: self.state.peers.away().clone(),
+            excluded: self.state.peers.excluded().clone(),
         };
         let terms = match Terms::new(self.manifest.clone(), number, 0, 0, task.clone()) {
             Ok(terms) => terms,

@@ -1,0 +1,386 @@
+//! Remembers what the others have signed, and proves it where one of them contradicts itself.
+//!
+//! The machines refuse what is wrong and go on; they need no proof. This file watches the same messages: of
+//! each statement that an honest member makes once at one place it keeps the first, and compares every other
+//! with it. A message that a machine has refused is looked at once more, as a breach by itself.
+//!
+//! Nothing is verified when it is kept, so a forged first statement may come before a real one; when both do
+//! not make evidence and the first is forged, the later one takes its place.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
+
+use crate::{
+    contract::{Contract, Terms},
+    evidence::{Breach, Crime, Evidence, Exclusive},
+    fault::{FaultKind, PeerFault},
+    hash::Digest,
+    ids::{MemberId, SessionId},
+    manifest::Manifest,
+    messages::{
+        Message,
+        advertise_keys::{Advertisement, Roster},
+        consistency_check::{Certificate, Proposal, Proposed, SurvivorSet, Value, Vote},
+        failover::{Abandonment, NewSlot, Passage, Timeout},
+        masked_input::MaskedInput,
+        publish::{Published, Sum},
+        share_keys::{DealtCommitments, MaskSet, Receipt},
+        unmasking::{Reveal, RevealedDigests},
+    },
+    phase::Phase,
+    roster::Session,
+    signing::{Signature, Signed},
+};
+
+/// Statements of one kind: the first of each author at each place.
+struct Firsts<K, T: Exclusive>(BTreeMap<(MemberId, K), Signed<T>>);
+
+impl<K, T: Exclusive> Default for Firsts<K, T> {
+    fn default() -> Self {
+        Self(BTreeMap::new())
+    }
+}
+
+impl<K: Ord, T: Exclusive> Firsts<K, T> {
+    /// Keeps the first statement at this place; evidence where another one excludes it.
+    fn see(
+        &mut self,
+        place: K,
+        statement: &Signed<T>,
+        proof: impl FnOnce(&Signed<T>, &Signed<T>) -> Option<Evidence>,
+    ) -> Option<Evidence> {
+        use std::collections::btree_map::Entry;
+        match self.0.entry((statement.signer, place)) {
+            Entry::Vacant(entry) => {
+                entry.insert(statement.clone());
+                None
+            }
+            Entry::Occupied(mut entry) => {
+                let first = entry.get();
+                if first.digest() == statement.digest() {
+                    return None;
+                }
+                let proven = proof(first, statement);
+                if proven.is_none() && first.verify().is_err() {
+                    entry.insert(statement.clone());
+                }
+                proven
+            }
+        }
+    }
+}
+
+/// What was signed in one session.
+#[derive(Default)]
+struct InSession {
+    receipts: BTreeMap<MemberId, Signed<Receipt>>,
+    commitments: BTreeMap<MemberId, DealtCommitments>,
+    mask_sets: Firsts<(), MaskSet>,
+    inputs: Firsts<(), MaskedInput>,
+    proposals: Firsts<u32, Proposal>,
+    votes: Firsts<u32, Vote>,
+    timeouts: Firsts<u32, Timeout>,
+    new_slots: Firsts<u32, NewSlot>,
+    reveals: BTreeMap<MemberId, Signed<Reveal>>,
+    sums: Firsts<Digest, Sum>,
+    /// The set of the last certificate that was shown.
+    survivors: Option<SurvivorSet>,
+}
+
+/// What the members of a round have signed, as far as one node has seen it.
+pub(super) struct Witness {
+    manifest: Arc<Manifest>,
+    contracts: Firsts<(u32, u32), Contract>,
+    advertisements: Firsts<Digest, Advertisement>,
+    rosters: Firsts<Digest, Roster>,
+    /// The last session that this node was in: some break their word when it is over.
+    session: Option<Arc<Session>>,
+    said: InSession,
+    /// One proof of each crime is enough.
+    convicted: BTreeSet<(MemberId, Crime)>,
+}
+
+impl Witness {
+    pub(super) fn new(manifest: Arc<Manifest>) -> Self {
+        let (contracts, advertisements, rosters, session, said, convicted) = Default::default();
+        Self { manifest, contracts, advertisements, rosters, session, said, convicted }
+    }
+
+    /// Looks at a message before the machines do. `terms` are those of a contract by its digest, where they
+    /// are known; `session` is the one whose roster this node has accepted.
+    pub(super) fn watch(
+        &mut self,
+        message: &Message,
+        session: Option<Arc<Session>>,
+        terms: &dyn Fn(&Digest) -> Option<Arc<Terms>>,
+    ) -> Vec<Evidence> {
+        let mut found = Vec::new();
+        match message {
+            Message::Advertise(it) => found.extend(self.advertisement(it, terms)),
+            Message::Roster(it) => found.extend(self.roster(it, terms)),
+            _ => {}
+        }
+        if let Some(session) = session
+            && self.session.as_ref().is_none_or(|known| known.id() != session.id())
+        {
+            (self.session, self.said) = (Some(session), InSession::default());
+        }
+        if let Some(session) = &self.session {
+            self.said.watch(message, session, &mut found);
+        }
+        self.new_only(found)
+    }
+
+    /// Two contracts for one turn. `terms` are of that turn.
+    pub(super) fn contract(&mut self, contract: &Signed<Contract>, terms: &Terms) -> Vec<Evidence> {
+        let place = (contract.body.attempt, contract.body.slot);
+        let proof = |first: &_, second: &_| Evidence::early_conflict(terms, first, second);
+        let found = self.contracts.see(place, contract, proof);
+        self.new_only(found)
+    }
+
+    /// Looks once more at a message that a machine has refused.
+    pub(super) fn refused(
+        &mut self,
+        message: &Message,
+        terms: &dyn Fn(&Digest) -> Option<Arc<Terms>>,
+    ) -> Vec<Evidence> {
+        let breach = |breach| Evidence::breach(self.session.as_ref()?, breach);
+        let found = match message {
+            Message::Roster(it) => {
+                terms(&it.body.contract).and_then(|terms| Evidence::bad_roster(&terms, it))
+            }
+            Message::MaskSet(it) => breach(Breach::MaskSet((**it).clone())),
+            Message::Proposal(it) => breach(Breach::Proposal((**it).clone())),
+            Message::Reveal(it) => self.said.survivors.clone().and_then(|survivors| {
+                breach(Breach::RevealedKind(RevealedDigests::of_signed(it), survivors))
+            }),
+            _ => None,
+        };
+        self.new_only(found)
+    }
+
+    /// The aggregator on this node has found a revealed share to be wrong.
+    pub(super) fn wrong_share(&mut self, fault: &PeerFault) -> Vec<Evidence> {
+        if fault.phase != Phase::Unmasking || fault.kind != FaultKind::Share {
+            return Vec::new();
+        }
+        let said = &self.said;
+        let (Some(session), Some(reveal), Some(receipt)) =
+            (&self.session, said.reveals.get(&fault.who), said.receipts.get(&fault.who))
+        else {
+            return Vec::new();
+        };
+        let prove = |(dealer, commitments): (&MemberId, &DealtCommitments)| {
+            Evidence::breach(session, Breach::of_reveal(reveal, receipt, dealer, commitments)?)
+        };
+        let found = said.commitments.iter().find_map(prove);
+        self.new_only(found)
+    }
+
+    fn advertisement(
+        &mut self,
+        advertisement: &Signed<Advertisement>,
+        terms: &dyn Fn(&Digest) -> Option<Arc<Terms>>,
+    ) -> Option<Evidence> {
+        let terms = terms(&advertisement.body.contract)?;
+        let proof = |first: &_, second: &_| Evidence::early_conflict(&terms, first, second);
+        self.advertisements.see(*terms.digest(), advertisement, proof)
+    }
+
+    fn roster(
+        &mut self,
+        roster: &Signed<Roster>,
+        terms: &dyn Fn(&Digest) -> Option<Arc<Terms>>,
+    ) -> Option<Evidence> {
+        let known = terms(&roster.body.contract).filter(|terms| terms.aggregator() == roster.signer)?;
+        let proof = |first: &_, second: &_| Evidence::early_conflict(&known, first, second);
+        let two = self.rosters.see(*known.digest(), roster, proof);
+        let advertisements = roster.body.advertisements.iter();
+        two.or_else(|| {
+            advertisements.filter_map(|advertisement| self.advertisement(advertisement, terms)).next()
+        })
+    }
+
+    fn new_only(&mut self, found: impl IntoIterator<Item = Evidence>) -> Vec<Evidence> {
+        let is_new = |evidence: &Evidence| {
+            let proven = evidence.verify(&self.manifest).ok();
+            proven.is_some_and(|proven| self.convicted.insert((proven.culprit, proven.crime)))
+        };
+        found.into_iter().filter(is_new).collect()
+    }
+}
+
+impl InSession {
+    fn watch(&mut self, message: &Message, session: &Session, found: &mut Vec<Evidence>) {
+        match message {
+            Message::Receipt(receipt, commitments) => self.receipt(receipt, commitments, session, found),
+            Message::Commitments(known) if known.session == session.id() => {
+                for (dealer, commitments) in &known.dealers {
+                    self.commitments.entry(*dealer).or_insert_with(|| commitments.clone());
+                }
+            }
+            Message::MaskSet(it) => self.mask_set(it, session, found),
+            Message::MaskedInput(it) => self.input(it, session, found),
+            Message::Proposal(it) => self.proposal(it, session, found),
+            Message::Vote(it) => self.vote(it, session, found),
+            Message::Certificate(it) => self.certificate(it, session, found),
+            Message::Reveal(it) => self.reveal(it, session, found),
+            Message::Published(it) => self.published(it, session, found),
+            Message::TimedOut(it) => self.timeout(it, session, found),
+            Message::Timeout(shown) => {
+                self.timeout(&shown.timeout, session, found);
+                shown.mask_set.iter().for_each(|it| self.mask_set(it, session, found));
+                self.history(&shown.history, session, found);
+            }
+            Message::NewSlot(shown) => {
+                self.new_slot(&shown.new_slot, session, found);
+                shown.mask_set.iter().for_each(|it| self.mask_set(it, session, found));
+                self.history(&shown.history, session, found);
+            }
+            Message::Abandonment(it) if it.session.roster.digest() == session.roster().digest() => {
+                let Abandonment { slot, votes, .. } = &**it;
+                self.votes(*slot, Value::Abandon, votes, session, found);
+            }
+            _ => {}
+        }
+    }
+
+    fn receipt(
+        &mut self,
+        receipt: &Signed<Receipt>,
+        commitments: &DealtCommitments,
+        session: &Session,
+        found: &mut Vec<Evidence>,
+    ) {
+        if !on_roster(session, &receipt.signer, &receipt.body.session) {
+            return;
+        }
+        self.commitments.entry(receipt.signer).or_insert_with(|| commitments.clone());
+        if let Some(earlier) = self.receipts.get(&receipt.signer) {
+            found.extend(Evidence::conflict(session, earlier, receipt));
+        }
+        // a later one confirms more
+        if receipt.verify().is_ok() {
+            self.receipts.insert(receipt.signer, receipt.clone());
+        }
+    }
+
+    fn mask_set(&mut self, mask_set: &Signed<MaskSet>, session: &Session, found: &mut Vec<Evidence>) {
+        if mask_set.signer == session.terms().aggregator() && mask_set.body.session == session.id() {
+            found.extend(self.mask_sets.see((), mask_set, |a, b| Evidence::conflict(session, a, b)));
+        }
+    }
+
+    fn input(&mut self, input: &Signed<MaskedInput>, session: &Session, found: &mut Vec<Evidence>) {
+        if on_roster(session, &input.signer, &input.body.session) {
+            found.extend(self.inputs.see((), input, |a, b| Evidence::conflict(session, a, b)));
+        }
+    }
+
+    fn proposal(&mut self, proposal: &Signed<Proposal>, session: &Session, found: &mut Vec<Evidence>) {
+        let Proposal { session: named, slot, value } = &proposal.body;
+        if *named != session.id() || session.terms().holder(*slot) != Some(proposal.signer) {
+            return;
+        }
+        found.extend(self.proposals.see(*slot, proposal, |a, b| Evidence::conflict(session, a, b)));
+        if let Proposed::Survivors { statements, .. } = value {
+            statements.iter().for_each(|statement| self.input(statement, session, found));
+        }
+    }
+
+    fn vote(&mut self, vote: &Signed<Vote>, session: &Session, found: &mut Vec<Evidence>) {
+        let slot = vote.body.slot;
+        if !on_roster(session, &vote.signer, &vote.body.session) || session.terms().holder(slot).is_none() {
+            return;
+        }
+        found.extend(self.votes.see(slot, vote, |a, b| Evidence::conflict(session, a, b)));
+        let promises = self.timeouts.0.range((vote.signer, slot)..=(vote.signer, u32::MAX));
+        found.extend(promises.filter_map(|(_, timeout)| broken(session, timeout, vote)).next());
+    }
+
+    fn timeout(&mut self, timeout: &Signed<Timeout>, session: &Session, found: &mut Vec<Evidence>) {
+        let slot = timeout.body.slot;
+        let known = session.terms().holder(slot).is_some();
+        if !on_roster(session, &timeout.signer, &timeout.body.session) || !known {
+            return;
+        }
+        found.extend(self.timeouts.see(slot, timeout, |a, b| Evidence::conflict(session, a, b)));
+        let others = self.timeouts.0.range((timeout.signer, 0)..=(timeout.signer, u32::MAX));
+        found.extend(others.filter_map(|(_, other)| Evidence::conflict(session, other, timeout)).next());
+        let votes = self.votes.0.range((timeout.signer, 0)..=(timeout.signer, slot));
+        found.extend(votes.filter_map(|(_, vote)| broken(session, timeout, vote)).next());
+    }
+
+    fn new_slot(&mut self, new_slot: &Signed<NewSlot>, session: &Session, found: &mut Vec<Evidence>) {
+        let NewSlot { session: named, slot, timeouts } = &new_slot.body;
+        if *named != session.id() || session.terms().holder(*slot) != Some(new_slot.signer) {
+            return;
+        }
+        found.extend(self.new_slots.see(*slot, new_slot, |a, b| Evidence::conflict(session, a, b)));
+        timeouts.iter().for_each(|timeout| self.timeout(timeout, session, found));
+    }
+
+    fn history(&mut self, history: &[Passage], session: &Session, found: &mut Vec<Evidence>) {
+        for Passage { new_slot, proposal } in history {
+            new_slot.iter().for_each(|it| self.new_slot(it, session, found));
+            self.proposal(proposal, session, found);
+        }
+    }
+
+    fn certificate(&mut self, certificate: &Certificate, session: &Session, found: &mut Vec<Evidence>) {
+        let Certificate { session: named, slot, survivors, votes } = certificate;
+        if *named == session.id() {
+            self.survivors = Some(survivors.clone());
+            self.votes(*slot, Value::Survivors(survivors.digest()), votes, session, found);
+        }
+    }
+
+    fn votes(
+        &mut self,
+        slot: u32,
+        value: Value,
+        votes: &[(MemberId, Signature)],
+        session: &Session,
+        found: &mut Vec<Evidence>,
+    ) {
+        for (voter, signature) in votes {
+            let vote = Vote { session: session.id(), slot, value };
+            self.vote(&Signed::from_parts(vote, *voter, *signature), session, found);
+        }
+    }
+
+    fn reveal(&mut self, reveal: &Signed<Reveal>, session: &Session, found: &mut Vec<Evidence>) {
+        if !on_roster(session, &reveal.signer, &reveal.body.session) {
+            return;
+        }
+        match self.reveals.get(&reveal.signer) {
+            Some(first) => {
+                let [first, second] = [first, reveal].map(RevealedDigests::of_signed);
+                found.extend(Evidence::conflict(session, &first, &second));
+            }
+            None if reveal.verify().is_ok() => drop(self.reveals.insert(reveal.signer, reveal.clone())),
+            None => {}
+        }
+    }
+
+    fn published(&mut self, published: &Published, session: &Session, found: &mut Vec<Evidence>) {
+        let Published { sum, certificate, mask_set } = published;
+        if sum.body.session == session.id() && session.terms().holder(certificate.slot) == Some(sum.signer) {
+            let place = sum.body.survivors;
+            found.extend(self.sums.see(place, sum, |a, b| Evidence::conflict(session, a, b)));
+        }
+        self.mask_set(mask_set, session, found);
+        self.certificate(certificate, session, found);
+    }
+}
+
+fn on_roster(session: &Session, signer: &MemberId, named: &SessionId) -> bool {
+    *named == session.id() && session.position(signer).is_some()
+}
+
+fn broken(session: &Session, timeout: &Signed<Timeout>, vote: &Signed<Vote>) -> Option<Evidence> {
+    Evidence::breach(session, Breach::Promise(timeout.clone(), vote.clone()))
+}
