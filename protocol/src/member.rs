@@ -500,7 +500,14 @@ impl Member {
                 {
                     return self.close(reason, out);
                 }
-                let Some(awaited) = playing.ballot.awaited() else { return };
+                let Some(awaited) = playing.ballot.awaited() else {
+                    // the last slot was given up while a sum was on its way, and it has not come
+                    if now >= self.deadline {
+                        let detail = format!("every slot was used up; {VOTED_FOR}");
+                        self.close(AbortReason::Void { detail }, out);
+                    }
+                    return;
+                };
                 let reason = AbortReason::AggregatorLost { phase };
                 if !playing.ballot.has_given_up() {
                     if silent || now >= self.deadline {

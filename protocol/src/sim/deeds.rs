@@ -6,7 +6,6 @@ use crate::{
     ids::MemberId,
     io::{Input, Output, Role},
     phase::Phase,
-    report::Outcome,
     round::Deeds,
 };
 
@@ -15,7 +14,6 @@ use super::{
     host::Host,
     network::Simulation,
     report::{Envelope, Report, SlotOver},
-    violation::Violation,
 };
 
 impl<H: Host> Simulation<'_, H> {
@@ -129,15 +127,9 @@ impl<H: Host> Simulation<'_, H> {
     /// What only shows at the end.
     pub(super) fn end_of_run(mut self) -> Report {
         for (id, node) in &self.nodes {
-            if !node.alive || node.round.is_none() || !self.monitor.is_honest(id) {
-                continue;
-            }
-            match self.report.outcomes.get(id) {
-                None => self.monitor.violation(Violation::Stuck { by: *id }),
-                Some(Outcome::Completed { .. }) if !self.report.aggregates.contains_key(id) => {
-                    self.monitor.violation(Violation::NoSum { by: *id });
-                }
-                Some(_) => {}
+            if node.alive && node.round.is_some() {
+                let has_sum = self.report.aggregates.contains_key(id);
+                self.monitor.ended(*id, self.report.outcomes.get(id), has_sum);
             }
         }
         self.report.violations = self.monitor.violations().to_vec();

@@ -22,10 +22,14 @@ use crate::{
         consistency_check::{Proposed, SurvivorSet, Value},
         unmasking::RevealedShare,
     },
+    report::Outcome,
     roster::keys_of,
 };
 
 use super::{report::Envelope, sessions::Sessions};
+
+#[cfg(test)]
+mod tests;
 
 pub use super::violation::Violation;
 
@@ -81,7 +85,8 @@ impl Monitor {
 
     /// The honest part of every set that may be certified, by its session.
     pub(super) fn certified_sets(&self) -> impl Iterator<Item = (SessionId, BTreeSet<MemberId>)> + '_ {
-        let sets = self.certified.iter().flat_map(|(session, values)| values.iter().map(|value| (*session, *value)));
+        let sets =
+            self.certified.iter().flat_map(|(session, values)| values.iter().map(|value| (*session, *value)));
         sets.filter_map(|(session, value)| match value {
             Value::Survivors(digest) => {
                 let honest = self.sets.get(&digest)?.ids().filter(|id| self.is_honest(id)).collect();
@@ -96,7 +101,9 @@ impl Monitor {
         let journal = self.journals.entry(by).or_default();
         if let JournalEntry::RosterAccepted { attempt, session, .. } = entry {
             let other = |earlier: &JournalEntry| match earlier {
-                JournalEntry::RosterAccepted { attempt: same, session: of, .. } => same == attempt && of != session,
+                JournalEntry::RosterAccepted { attempt: same, session: of, .. } => {
+                    same == attempt && of != session
+                }
                 _ => false,
             };
             if journal.iter().any(other) && !self.corrupt.contains(&by) {
@@ -120,6 +127,18 @@ impl Monitor {
         let PeerFault { who, kind, .. } = fault;
         if fault.blames() && self.is_honest(&by) && self.is_honest(who) {
             self.violations.push(Violation::Framed { by, who: *who, kind: kind.clone() });
+        }
+    }
+
+    /// The run is over for a node that lives.
+    pub fn ended(&mut self, by: MemberId, outcome: Option<&Outcome>, has_sum: bool) {
+        if !self.is_honest(&by) {
+            return;
+        }
+        match outcome {
+            None => self.violation(Violation::Stuck { by }),
+            Some(Outcome::Completed { .. }) if !has_sum => self.violation(Violation::NoSum { by }),
+            Some(_) => {}
         }
     }
 
@@ -167,9 +186,7 @@ impl Monitor {
                 ("its keys", JournalEntry::Joined { round, attempt, slot })
             }
             Message::Shares(it) => {
-                let accepted = |entry: &JournalEntry| {
-                    matches!(entry, JournalEntry::RosterAccepted { session, .. } if *session == it.session)
-                };
+                let accepted = |entry: &JournalEntry| matches!(entry, JournalEntry::RosterAccepted { session, .. } if *session == it.session);
                 if !self.journals.get(&by).is_some_and(|journal| journal.iter().any(accepted)) {
                     self.violation(Violation::BeforeJournal { by, what: "its dealing" });
                 }
@@ -286,7 +303,9 @@ impl Monitor {
             self.certified.get(session).is_some_and(|values| values.contains(&Value::Abandon))
         };
         let still_in = |entry: &JournalEntry| match entry {
-            JournalEntry::RosterAccepted { attempt: earlier, session, .. } => *earlier < attempt && !over(session),
+            JournalEntry::RosterAccepted { attempt: earlier, session, .. } => {
+                *earlier < attempt && !over(session)
+            }
             _ => false,
         };
         let ended: BTreeSet<u32> =

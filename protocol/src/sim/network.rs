@@ -29,6 +29,7 @@ use super::{
     oracle::Oracle,
     queue::Queue,
     report::{Envelope, Report},
+    violation::Violation,
     weather::{Fate, Weather, between},
 };
 
@@ -146,8 +147,13 @@ impl<'a, H: Host> Simulation<'a, H> {
     /// Runs the round to its end.
     pub fn run(mut self) -> Report {
         self.start();
+        let mut steps = 0;
         loop {
             while let Some((from, to, bytes)) = self.queue.pick(&mut self.rng) {
+                steps += 1;
+                if steps > self.most_steps() {
+                    return self.never_ends();
+                }
                 self.carry(from, to, bytes);
             }
             self.report.ended = self.now;
@@ -155,12 +161,31 @@ impl<'a, H: Host> Simulation<'a, H> {
                 return self.end_of_run();
             }
             let Some(next) = self.next_event() else { return self.end_of_run() };
+            // time stands still for no longer than it takes to say what is to be said
+            steps = if next > self.now { 0 } else { steps + self.nodes.len() };
+            if steps > self.most_steps() {
+                return self.never_ends();
+            }
             self.now = self.now.max(next);
             self.recover();
             for id in self.ids() {
                 self.handle(id, Role::Member, Input::Tick);
             }
         }
+    }
+
+    /// More than honest nodes ever need at one moment: each tells each other everything a few times.
+    fn most_steps(&self) -> usize {
+        self.nodes.len() * self.nodes.len() * 1000
+    }
+
+    /// Nodes talk without end, or have a deadline that has passed and after which they do nothing.
+    fn never_ends(mut self) -> Report {
+        let overdue = |node: &Node| node.round.as_ref()?.deadline().filter(|at| *at <= self.now);
+        let spin = self.nodes.iter().find(|(_, node)| node.alive && overdue(node).is_some());
+        let by = spin.map(|(id, _)| *id);
+        self.monitor.violation(Violation::Endless { by });
+        self.end_of_run()
     }
 
     fn next_event(&self) -> Option<Now> {

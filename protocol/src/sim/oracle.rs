@@ -220,7 +220,8 @@ impl Loot {
 
     fn both(&self, corrupt: &BTreeSet<MemberId>) -> Vec<MemberId> {
         let ids = self.session.participants().iter().map(|participant| participant.id);
-        let both = |id: &MemberId| self.knows(id, SecretKind::MaskKey) && self.knows(id, SecretKind::SelfMask);
+        let both =
+            |id: &MemberId| self.knows(id, SecretKind::MaskKey) && self.knows(id, SecretKind::SelfMask);
         ids.filter(|id| !corrupt.contains(id) && both(id)).collect()
     }
 

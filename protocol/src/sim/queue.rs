@@ -56,7 +56,8 @@ impl Queue {
 
     /// Lets links move whose time has come.
     pub(super) fn release(&mut self, now: Now) {
-        let due: Vec<Link> = self.late.iter().filter(|(_, until)| **until <= now).map(|(link, _)| *link).collect();
+        let due: Vec<Link> =
+            self.late.iter().filter(|(_, until)| **until <= now).map(|(link, _)| *link).collect();
         for link in due {
             self.late.remove(&link);
             let waiting = self.links.get(&link).map_or(0, VecDeque::len);

@@ -47,7 +47,11 @@ pub enum Violation {
     NoSum { by: MemberId },
     #[error("{by} never comes to an end")]
     Stuck { by: MemberId },
-    #[error("the coalition can unmask {members} honest inputs of {session:?}, at least {needed} are promised")]
+    #[error("time stands still: {}", culprit(.by.as_ref()))]
+    Endless { by: Option<MemberId> },
+    #[error(
+        "the coalition can unmask {members} honest inputs of {session:?}, at least {needed} are promised"
+    )]
     SmallSum { session: SessionId, members: usize, needed: usize },
     #[error("the coalition can unmask a set of {session:?} that was not certified")]
     UncertifiedSum { session: SessionId },
@@ -55,4 +59,8 @@ pub enum Violation {
     SecondSum { session: SessionId },
     #[error("the coalition has both secrets of {of} in {session:?}")]
     BothSecrets { session: SessionId, of: MemberId },
+}
+
+fn culprit(by: Option<&MemberId>) -> String {
+    by.map_or_else(|| "the nodes talk without end".into(), |by| format!("{by} does nothing at its deadline"))
 }

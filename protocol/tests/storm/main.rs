@@ -4,6 +4,7 @@
 //! `CONSORT_SEEDS=1 CONSORT_FIRST_SEED=…` runs it again, and with `CONSORT_TELL=1` prints all that is said.
 
 mod draw;
+mod kept;
 mod setting;
 mod tell;
 
@@ -21,10 +22,14 @@ use draw::Storm;
 use tell::Telling;
 
 /// Failing seeds that are printed at most.
-const SHOWN: usize = 8_000;
+const SHOWN: usize = 8;
 
 fn run(storm: &Storm) -> Report {
-    if std::env::var_os("CONSORT_TELL").is_some() { play(storm, &mut Telling) } else { play(storm, &mut SequentialHost) }
+    if std::env::var_os("CONSORT_TELL").is_some() {
+        play(storm, &mut Telling)
+    } else {
+        play(storm, &mut SequentialHost)
+    }
 }
 
 fn play(storm: &Storm, host: &mut impl Host) -> Report {

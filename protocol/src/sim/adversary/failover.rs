@@ -39,9 +39,7 @@ pub(super) fn outgoing(liar: &mut Liar, to: MemberId, message: Message) -> Said 
 fn timeout(liar: &Liar, honest: Signed<Timeout>) -> Signed<Timeout> {
     let vote = match liar.lie {
         Lie::HiddenVote => None,
-        Lie::InventedVote => {
-            Some(LatestVote { slot: honest.body.slot, value: Value::Survivors([7; 32]) })
-        }
+        Lie::InventedVote => Some(LatestVote { slot: honest.body.slot, value: Value::Survivors([7; 32]) }),
         _ => return honest,
     };
     liar.sign(Timeout { vote, ..honest.body.clone() }).unwrap_or(honest)
@@ -107,7 +105,8 @@ fn early_timeouts(liar: &mut Liar) -> Said {
 fn abandonment(liar: &mut Liar) -> Said {
     let Some(session) = liar.known.session() else { return Said::new() };
     let slot = session.terms().contract().slot;
-    let vote = crate::messages::consistency_check::Vote { session: session.id(), slot, value: Value::Abandon };
+    let vote =
+        crate::messages::consistency_check::Vote { session: session.id(), slot, value: Value::Abandon };
     let sign = |fellow: &std::sync::Arc<crate::signing::Identity>| {
         Some((fellow.id(), crate::signing::sign_body(&vote, fellow).ok()?))
     };

@@ -14,7 +14,9 @@ use crate::{
 };
 
 use super::{
-    super::spied::{Dealt, Spied}, Lie, Said, advertise_keys, consistency_check, failover, knowledge::Knowledge,
+    super::spied::{Dealt, Spied},
+    Lie, Said, advertise_keys, consistency_check, failover,
+    knowledge::Knowledge,
     masked_input, publish, share_keys, speech, unmasking,
 };
 

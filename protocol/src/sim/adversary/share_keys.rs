@@ -93,12 +93,7 @@ fn dealt_again(liar: &mut Liar, honest: &SealedShares) -> Option<SealedShares> {
     changed(liar, honest, |honest| other(honest, commitments, shares))
 }
 
-fn receipt(
-    liar: &mut Liar,
-    to: MemberId,
-    honest: Signed<Receipt>,
-    commitments: DealtCommitments,
-) -> Said {
+fn receipt(liar: &mut Liar, to: MemberId, honest: Signed<Receipt>, commitments: DealtCommitments) -> Said {
     let say = |receipt| (to, Message::Receipt(Box::new(receipt), Box::new(commitments.clone())));
     let mut body = honest.body.clone();
     // its own entry is compared with the commitments beside it
@@ -117,7 +112,10 @@ fn mask_set(liar: &mut Liar, to: &MemberId, honest: Signed<MaskSet>) -> Signed<M
     match liar.lie {
         Lie::TwoMaskSets if !liar.favours(to) => body.dealers.retain(|(id, _)| Some(*id) != victim),
         Lie::AlteredMaskSet => {
-            body.dealers.iter_mut().filter(|(id, _)| Some(*id) == victim).for_each(|(_, named)| named[0] ^= 1);
+            body.dealers
+                .iter_mut()
+                .filter(|(id, _)| Some(*id) == victim)
+                .for_each(|(_, named)| named[0] ^= 1);
         }
         Lie::SmallMaskSet => {
             let least = liar.known.session().map_or(1, |session| session.min_survivors());
