@@ -1,0 +1,99 @@
+//! The rules of a roster, and the ways in which the tests break them.
+
+use crate::words::{MEMBERS, SLOTS, Set, Value};
+
+/// Which mask sets there may be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum MaskSets {
+    /// Everybody is in it.
+    Whole,
+    /// The last member may be left out of it, although it lives.
+    Thin,
+}
+
+/// Numbers of a roster, and rules: `false` in each flag is what docs/protocol.md says.
+#[derive(Clone, Copy, Debug)]
+pub struct Rules {
+    pub members: usize,
+    /// Most corrupt members.
+    pub corrupt: usize,
+    pub threshold: usize,
+    /// Slots of all attempts together.
+    pub slots: usize,
+    /// Receipts of standbys that a proposal has to show.
+    pub standbys: usize,
+    pub mask_sets: MaskSets,
+    /// Votes of several slots make a certificate together.
+    pub mixed_slots: bool,
+    /// A vote is believed without the proposal and the `NewSlot` that allowed it.
+    pub believe_votes: bool,
+    /// A member votes for one value only in a session.
+    pub one_vote: bool,
+    /// Only members of a survivor set vote for it.
+    pub members_of_x_vote: bool,
+    /// Time-outs of a threshold that report no vote end an attempt.
+    pub timeouts_abandon: bool,
+    /// Who has declared a round void does not listen to a certificate any more.
+    pub void_is_final: bool,
+    /// Standbys pass nothing on: they resume only what they hold in a slot of their own.
+    pub standbys_keep: bool,
+}
+
+impl Rules {
+    /// The rules as they are.
+    pub fn of(members: usize, corrupt: usize, slots: usize) -> Self {
+        assert!(members <= MEMBERS && slots <= SLOTS && slots <= members);
+        let threshold = (members + corrupt) / 2 + 1;
+        Self {
+            members,
+            corrupt,
+            threshold,
+            slots,
+            standbys: members - threshold,
+            mask_sets: MaskSets::Whole,
+            mixed_slots: false,
+            believe_votes: false,
+            one_vote: false,
+            members_of_x_vote: false,
+            timeouts_abandon: false,
+            void_is_final: false,
+            standbys_keep: false,
+        }
+    }
+
+    pub fn roster(&self) -> Set {
+        Set::first(self.members)
+    }
+
+    /// How many may be corrupt or crash while a threshold is left.
+    pub fn losses(&self) -> usize {
+        self.members - self.threshold
+    }
+
+    /// Whose slot it is.
+    pub fn holder(&self, slot: usize) -> usize {
+        slot % self.members
+    }
+
+    /// The two survivor sets: as small as they may be, with as many others at the end as there are.
+    pub fn survivors(&self, value: Value) -> Set {
+        let (n, t) = (self.members, self.min_survivors());
+        match value {
+            Value::X1 => Set::first(t),
+            Value::X2 => (0..2 * t - n).chain(t..n).collect(),
+            Value::Abandon => Set::EMPTY,
+        }
+    }
+
+    fn min_survivors(&self) -> usize {
+        // the threshold as it should be: a test that lowers it changes nothing else
+        (self.members + self.corrupt) / 2 + 1
+    }
+
+    /// Members that differ in nothing but their numbers: they hold no slot and are in the same sets.
+    pub fn alike(&self) -> [Set; 2] {
+        let later = self.roster().without(Set::first(self.slots));
+        let (first, second) = (self.survivors(Value::X1), self.survivors(Value::X2));
+        [first.without(second).and(later), second.without(first).and(later)]
+    }
+}
