@@ -9,7 +9,7 @@
 use crate::{
     rules::Rules,
     session::Session,
-    words::{Set, Value},
+    words::{SOMEBODY, Set, Value},
 };
 
 /// How a session ends; the later, the worse.
@@ -33,7 +33,7 @@ pub fn end(rules: &Rules, session: &Session, corrupt: Set, crashed: Set) -> End 
     let live = rules.roster().without(corrupt).without(crashed);
     let reached = session.given_up.iter().map(|given_up| usize::from(*given_up)).max().unwrap_or(0);
     let next = reached.max(usize::from(session.slot) + 1);
-    let slots = (next..next + rules.members).filter(|slot| live.has(rules.holder(*slot)));
+    let slots = (next..next + rules.aggregators).filter(|slot| live.has(rules.holder(*slot)));
     slots.map(|slot| worst(rules, session, corrupt, live, slot)).min().unwrap_or(End::Stuck)
 }
 
@@ -64,7 +64,7 @@ fn session_ends(rules: &Rules, session: &Session, live: Set, slot: usize, value:
     let mut voters = live;
     if value != Value::Abandon {
         let set = rules.survivors(value);
-        let holders = session.holders[value.at()].and(live);
+        let holders = session.holders[value.at()].and(live.with(SOMEBODY));
         let passes_on = !holders.is_empty() && !rules.standbys_keep;
         if !set.within(live) && !passes_on && !holders.has(rules.holder(slot)) {
             return Err(if holders.is_empty() { End::Lost } else { End::Stuck });

@@ -11,7 +11,7 @@ fn probe() {
     let env = |name: &str, or: usize| std::env::var(name).ok().and_then(|it| it.parse().ok()).unwrap_or(or);
     let rules = Rules::of(env("N", 4), env("C", 1), env("S", 3));
     let begun = Instant::now();
-    let checker = rules.checker().target_state_count(env("STATES", 20_000_000)).spawn_bfs().join();
+    let checker = rules.checker().target_state_count(env("STATES", 20_000_000)).spawn_dfs().join();
     println!(
         "{:?}: {} unique, {} generated, depth {}, {:?}",
         rules,

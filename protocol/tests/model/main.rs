@@ -1,6 +1,7 @@
 //! stub
 mod completion;
 mod exhaustive;
+mod literal;
 mod model;
 mod rules;
 mod session;

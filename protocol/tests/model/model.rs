@@ -36,11 +36,24 @@ pub enum Action {
     /// Somebody accepts a mask set.
     MaskSet(Set),
     /// The slot's aggregator opens its slot and proposes a value, for which these honest standbys have signed.
-    Propose { slot: usize, value: Value, standbys: Set },
+    Propose {
+        slot: usize,
+        value: Value,
+        standbys: Set,
+    },
     /// The slot's aggregator opens its slot with two values of one slot.
-    Void { slot: usize },
-    Vote { member: usize, slot: usize, value: Value },
-    TimeOut { member: usize, slot: usize },
+    Void {
+        slot: usize,
+    },
+    Vote {
+        member: usize,
+        slot: usize,
+        value: Value,
+    },
+    TimeOut {
+        member: usize,
+        slot: usize,
+    },
     /// With an abandonment certificate the next attempt begins, in the slot that ended this one.
     NextAttempt,
 }
@@ -153,9 +166,10 @@ impl Model for Rules {
     type Action = Action;
 
     fn init_states(&self) -> Vec<State> {
+        // of members that are alike the first are corrupt
         let in_order = |corrupt: &Set| {
-            let lowest = |alike: Set| alike.iter().take(alike.and(*corrupt).len()).all(|it| corrupt.has(it));
-            self.alike().into_iter().all(lowest)
+            let first = |alike: Set| alike.iter().take(alike.and(*corrupt).len()).all(|it| corrupt.has(it));
+            self.alike(Set::EMPTY, 0).into_iter().all(first)
         };
         // crashed members beside fewer corrupt ones are looked at where a session ends
         let least = if self.losses() > self.corrupt { 0 } else { self.corrupt };

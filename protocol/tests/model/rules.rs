@@ -1,6 +1,6 @@
 //! The rules of a roster, and the ways in which the tests break them.
 
-use crate::words::{MEMBERS, SLOTS, Set, Value};
+use crate::words::{MEMBERS, SLOTS, SOMEBODY, Set, Value};
 
 /// Which mask sets there may be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -18,6 +18,8 @@ pub struct Rules {
     /// Most corrupt members.
     pub corrupt: usize,
     pub threshold: usize,
+    /// Members that may aggregate: the first so many, in this order.
+    pub aggregators: usize,
     /// Slots of all attempts together.
     pub slots: usize,
     /// Receipts of standbys that a proposal has to show.
@@ -25,6 +27,8 @@ pub struct Rules {
     pub mask_sets: MaskSets,
     /// Votes of several slots make a certificate together.
     pub mixed_slots: bool,
+    /// Any vote that time-outs report may decide, not only those of the highest slot.
+    pub any_slot: bool,
     /// A vote is believed without the proposal and the `NewSlot` that allowed it.
     pub believe_votes: bool,
     /// A member votes for one value only in a session.
@@ -42,16 +46,18 @@ pub struct Rules {
 impl Rules {
     /// The rules as they are.
     pub fn of(members: usize, corrupt: usize, slots: usize) -> Self {
-        assert!(members <= MEMBERS && slots <= SLOTS && slots <= members);
+        assert!(members <= MEMBERS && slots <= SLOTS);
         let threshold = (members + corrupt) / 2 + 1;
         Self {
             members,
             corrupt,
             threshold,
+            aggregators: members,
             slots,
             standbys: members - threshold,
             mask_sets: MaskSets::Whole,
             mixed_slots: false,
+            any_slot: false,
             believe_votes: false,
             one_vote: false,
             members_of_x_vote: false,
@@ -72,7 +78,7 @@ impl Rules {
 
     /// Whose slot it is.
     pub fn holder(&self, slot: usize) -> usize {
-        slot % self.members
+        slot % self.aggregators
     }
 
     /// The two survivor sets: as small as they may be, with as many others at the end as there are.
@@ -90,10 +96,28 @@ impl Rules {
         (self.members + self.corrupt) / 2 + 1
     }
 
-    /// Members that differ in nothing but their numbers: they hold no slot and are in the same sets.
-    pub fn alike(&self) -> [Set; 2] {
-        let later = self.roster().without(Set::first(self.slots));
-        let (first, second) = (self.survivors(Value::X1), self.survivors(Value::X2));
-        [first.without(second).and(later), second.without(first).and(later)]
+    /// Whether it may ever matter who holds the vectors of a set, or is in it.
+    fn members_matter(&self, corrupt: Set) -> bool {
+        let may_crash = self.losses() > corrupt.len();
+        may_crash || self.standbys_keep || self.members_of_x_vote || self.mask_sets == MaskSets::Thin
+    }
+
+    /// Honest members that differ in nothing but their numbers while the slots from this one on are left: they
+    /// hold none of them and, where that matters, are in the same survivor sets.
+    pub fn alike(&self, corrupt: Set, from: usize) -> [Set; 2] {
+        let holders: Set = (from..self.slots).map(|slot| self.holder(slot)).collect();
+        let free = self.roster().without(corrupt).without(holders);
+        if self.members_matter(corrupt) {
+            let (first, second) = (self.survivors(Value::X1), self.survivors(Value::X2));
+            [free.and(first.without(second)), free.and(second.without(first))]
+        } else {
+            [free, Set::EMPTY]
+        }
+    }
+
+    /// Holders as far as it matters who they are.
+    pub fn seen(&self, corrupt: Set, holders: Set) -> Set {
+        let somebody = || holders.iter().take(1).map(|_| SOMEBODY).collect();
+        if self.members_matter(corrupt) { holders } else { somebody() }
     }
 }

@@ -96,6 +96,7 @@ impl Session {
                 false if rules.believe_votes => Set::first(Value::ALL.len()),
                 false => self.shown[highest],
             };
+            let below = if rules.any_slot { timed_out.len() } else { below };
             for value in told.or(lies).iter().filter(|value| enough(below + votes[*value])) {
                 openings.only = openings.only.with(value);
             }
@@ -139,14 +140,13 @@ impl Session {
                 *given_up = 0;
             }
         }
-        // where nobody can crash, one holder is as good as another
-        if rules.losses() <= corrupt.len() && !rules.standbys_keep {
-            for holders in &mut self.holders {
-                *holders = holders.iter().take(1).collect();
-            }
+        for holders in &mut self.holders {
+            *holders = rules.seen(corrupt, *holders);
         }
-        for alike in rules.alike() {
-            self.sort(alike.without(corrupt));
+        // whoever has opened its slot has no part but a member's any more
+        let from = usize::from(self.slot) + usize::from(self.step > Step::Opening);
+        for alike in rules.alike(corrupt, from) {
+            self.sort(alike);
         }
     }
 
@@ -155,25 +155,23 @@ impl Session {
             return;
         }
         let what = |session: &Self, member: usize| {
-            let holds = session.holders.map(|holders| holders.has(member));
-            let voted = session.ever.map(|voters| voters.has(member));
-            (session.latest[member], session.given_up[member], holds, voted)
+            (session.latest[member], session.given_up[member], session.sets().map(|set| set.has(member)))
         };
         let mut all: Vec<_> = alike.iter().map(|member| what(self, member)).collect();
         all.sort_unstable();
-        for (member, (latest, given_up, holds, voted)) in alike.iter().zip(all) {
+        for (member, (latest, given_up, is_in)) in alike.iter().zip(all) {
             (self.latest[member], self.given_up[member]) = (latest, given_up);
-            for (holders, holds) in self.holders.iter_mut().zip(holds) {
-                put(holders, member, holds);
-            }
-            for (voters, voted) in self.ever.iter_mut().zip(voted) {
-                put(voters, member, voted);
+            let [x1, x2] = &mut self.holders;
+            let [ever_x1, ever_x2, ever_abandon] = &mut self.ever;
+            let sets = [x1, x2, ever_x1, ever_x2, ever_abandon, &mut self.void];
+            for (set, is_in) in sets.into_iter().zip(is_in) {
+                set.put(member, is_in);
             }
         }
     }
-}
 
-fn put(set: &mut Set, member: usize, is_in: bool) {
-    let one = Set::EMPTY.with(member);
-    *set = if is_in { set.or(one) } else { set.without(one) };
+    fn sets(&self) -> [Set; 6] {
+        let ([x1, x2], [ever_x1, ever_x2, ever_abandon]) = (self.holders, self.ever);
+        [x1, x2, ever_x1, ever_x2, ever_abandon, self.void]
+    }
 }

@@ -66,10 +66,20 @@ fn trace_7_receipts_of_standbys_not_checked() {
 
 #[test]
 fn standbys_that_pass_nothing_on() {
-    counterexample(Rules { standbys_keep: true, ..rules() }, NOT_STUCK);
+    counterexample(Rules { standbys_keep: true, aggregators: 2, ..rules() }, NOT_STUCK);
 }
 
 #[test]
 fn thin_mask_set() {
     counterexample(Rules { mask_sets: MaskSets::Thin, ..rules() }, NOT_STUCK);
+}
+
+#[test]
+fn trace_6_any_slot() {
+    counterexample(Rules { any_slot: true, ..rules() }, ONE_VALUE);
+}
+
+#[test]
+fn trace_7_two_crashes() {
+    counterexample(Rules { standbys: 1, ..Rules::of(6, 1, 1) }, NOT_LOST);
 }

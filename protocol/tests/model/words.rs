@@ -5,6 +5,9 @@ use core::fmt;
 /// Most members of a roster in the model.
 pub const MEMBERS: usize = 7;
 
+/// A member that is honest and lives, whichever.
+pub const SOMEBODY: usize = MEMBERS;
+
 /// Most slots in the model.
 pub const SLOTS: usize = 4;
 
@@ -25,6 +28,11 @@ impl Set {
 
     pub fn with(self, element: usize) -> Self {
         Self(self.0 | (1 << element))
+    }
+
+    pub fn put(&mut self, element: usize, is_in: bool) {
+        let one = Self::EMPTY.with(element);
+        *self = if is_in { self.or(one) } else { self.without(one) };
     }
 
     pub fn and(self, other: Self) -> Self {
