@@ -14,7 +14,7 @@ use crate::{
 
 /// How a session ends; the later, the worse.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum End {
+pub(crate) enum End {
     /// A value gets its certificate: the result, or the next attempt.
     Certificate,
     /// A corrupt aggregator has signed two values of its slot: the round is void, and says who did it.
@@ -26,7 +26,7 @@ pub enum End {
 }
 
 /// How the session ends where `crashed` members say nothing more.
-pub fn end(rules: &Rules, session: &Session, corrupt: Set, crashed: Set) -> End {
+pub(crate) fn end(rules: &Rules, session: &Session, corrupt: Set, crashed: Set) -> End {
     if !session.void.is_empty() {
         return End::Evidence;
     }

@@ -10,29 +10,29 @@ use crate::{
 };
 
 /// At most one value is certified in a session.
-pub const ONE_VALUE: &str = "one certified value in a session";
+pub(crate) const ONE_VALUE: &str = "one certified value in a session";
 /// No honest input is in two certified sets.
-pub const ONE_SUM: &str = "no input in two certified sets";
+pub(crate) const ONE_SUM: &str = "no input in two certified sets";
 /// Where a threshold lives, a session ends with a certificate or with evidence.
-pub const NOT_STUCK: &str = "a live threshold is never stuck";
+pub(crate) const NOT_STUCK: &str = "a live threshold is never stuck";
 /// Where a threshold lives, it holds all vectors of a set that was voted for.
-pub const NOT_LOST: &str = "no vector is lost while a threshold lives";
+pub(crate) const NOT_LOST: &str = "no vector is lost while a threshold lives";
 /// Whoever has declared a round void still takes a certificate.
-pub const OUTRANKED: &str = "a certificate outranks void";
+pub(crate) const OUTRANKED: &str = "a certificate outranks void";
 
 /// Everything that a state is made of.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct State {
-    pub corrupt: Set,
-    pub attempt: u8,
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) struct State {
+    pub(crate) corrupt: Set,
+    pub(crate) attempt: u8,
     /// What the attempt before has certified.
-    pub before: Set,
-    pub session: Session,
+    pub(crate) before: Set,
+    pub(crate) session: Session,
 }
 
 /// One statement.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Action {
+pub(crate) enum Action {
     /// Somebody accepts a mask set.
     MaskSet(Set),
     /// The slot's aggregator opens its slot and proposes a value, for which these honest standbys have signed.

@@ -4,7 +4,7 @@ use crate::words::{MEMBERS, SLOTS, SOMEBODY, Set, Value};
 
 /// Which mask sets there may be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum MaskSets {
+pub(crate) enum MaskSets {
     /// Everybody is in it.
     Whole,
     /// The last member may be left out of it, although it lives.
@@ -13,39 +13,39 @@ pub enum MaskSets {
 
 /// Numbers of a roster, and rules: `false` in each flag is what docs/protocol.md says.
 #[derive(Clone, Copy, Debug)]
-pub struct Rules {
-    pub members: usize,
+pub(crate) struct Rules {
+    pub(crate) members: usize,
     /// Most corrupt members.
-    pub corrupt: usize,
-    pub threshold: usize,
+    pub(crate) corrupt: usize,
+    pub(crate) threshold: usize,
     /// Members that may aggregate: the first so many, in this order.
-    pub aggregators: usize,
+    pub(crate) aggregators: usize,
     /// Slots of all attempts together.
-    pub slots: usize,
+    pub(crate) slots: usize,
     /// Receipts of standbys that a proposal has to show.
-    pub standbys: usize,
-    pub mask_sets: MaskSets,
+    pub(crate) standbys: usize,
+    pub(crate) mask_sets: MaskSets,
     /// Votes of several slots make a certificate together.
-    pub mixed_slots: bool,
+    pub(crate) mixed_slots: bool,
     /// Any vote that time-outs report may decide, not only those of the highest slot.
-    pub any_slot: bool,
+    pub(crate) any_slot: bool,
     /// A vote is believed without the proposal and the `NewSlot` that allowed it.
-    pub believe_votes: bool,
+    pub(crate) believe_votes: bool,
     /// A member votes for one value only in a session.
-    pub one_vote: bool,
+    pub(crate) one_vote: bool,
     /// Only members of a survivor set vote for it.
-    pub members_of_x_vote: bool,
+    pub(crate) members_of_x_vote: bool,
     /// Time-outs of a threshold that report no vote end an attempt.
-    pub timeouts_abandon: bool,
+    pub(crate) timeouts_abandon: bool,
     /// Who has declared a round void does not listen to a certificate any more.
-    pub void_is_final: bool,
+    pub(crate) void_is_final: bool,
     /// Standbys pass nothing on: they resume only what they hold in a slot of their own.
-    pub standbys_keep: bool,
+    pub(crate) standbys_keep: bool,
 }
 
 impl Rules {
     /// The rules as they are.
-    pub fn of(members: usize, corrupt: usize, slots: usize) -> Self {
+    pub(crate) fn of(members: usize, corrupt: usize, slots: usize) -> Self {
         assert!(members <= MEMBERS && slots <= SLOTS);
         let threshold = (members + corrupt) / 2 + 1;
         Self {
@@ -67,22 +67,22 @@ impl Rules {
         }
     }
 
-    pub fn roster(&self) -> Set {
+    pub(crate) fn roster(&self) -> Set {
         Set::first(self.members)
     }
 
     /// How many may be corrupt or crash while a threshold is left.
-    pub fn losses(&self) -> usize {
+    pub(crate) fn losses(&self) -> usize {
         self.members - self.threshold
     }
 
     /// Whose slot it is.
-    pub fn holder(&self, slot: usize) -> usize {
+    pub(crate) fn holder(&self, slot: usize) -> usize {
         slot % self.aggregators
     }
 
     /// The two survivor sets: as small as they may be, with as many others at the end as there are.
-    pub fn survivors(&self, value: Value) -> Set {
+    pub(crate) fn survivors(&self, value: Value) -> Set {
         let (n, t) = (self.members, self.min_survivors());
         match value {
             Value::X1 => Set::first(t),
@@ -104,7 +104,7 @@ impl Rules {
 
     /// Honest members that differ in nothing but their numbers while the slots from this one on are left: they
     /// hold none of them and, where that matters, are in the same survivor sets.
-    pub fn alike(&self, corrupt: Set, from: usize) -> [Set; 2] {
+    pub(crate) fn alike(&self, corrupt: Set, from: usize) -> [Set; 2] {
         let holders: Set = (from..self.slots).map(|slot| self.holder(slot)).collect();
         let free = self.roster().without(corrupt).without(holders);
         if self.members_matter(corrupt) {
@@ -116,7 +116,7 @@ impl Rules {
     }
 
     /// Holders as far as it matters who they are.
-    pub fn seen(&self, corrupt: Set, holders: Set) -> Set {
+    pub(crate) fn seen(&self, corrupt: Set, holders: Set) -> Set {
         let somebody = || holders.iter().take(1).map(|_| SOMEBODY).collect();
         if self.members_matter(corrupt) { holders } else { somebody() }
     }

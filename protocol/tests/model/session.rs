@@ -7,7 +7,7 @@ use crate::{
 
 /// Statements of a slot, in the order in which they can depend on each other.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Step {
+pub(crate) enum Step {
     #[default]
     MaskSet,
     Opening,
@@ -16,70 +16,70 @@ pub enum Step {
 }
 
 /// What honest members have said, as far as anything can still depend on it.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
-pub struct Session {
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) struct Session {
     /// The slot of its contract.
-    pub first: u8,
+    pub(crate) first: u8,
     /// The slot and the step of the newest statement.
-    pub slot: u8,
-    pub step: Step,
+    pub(crate) slot: u8,
+    pub(crate) step: Step,
     /// The mask set that somebody has accepted; empty for none.
-    pub mask_set: Set,
+    pub(crate) mask_set: Set,
     /// Values of each slot whose passage (the proposal, and what opened its slot) can be shown.
-    pub shown: [Set; SLOTS],
+    pub(crate) shown: [Set; SLOTS],
     /// Each member's latest vote.
-    pub latest: [Option<Vote>; MEMBERS],
+    pub(crate) latest: [Option<Vote>; MEMBERS],
     /// One more than the highest slot that each member has given up; 0 where nothing depends on it any more.
-    pub given_up: [u8; MEMBERS],
+    pub(crate) given_up: [u8; MEMBERS],
     /// Honest members that hold all vectors of a survivor set.
-    pub holders: [Set; 2],
+    pub(crate) holders: [Set; 2],
     /// Values for which t votes of one slot may exist.
-    pub certified: Set,
+    pub(crate) certified: Set,
     /// The lowest slot that has ended the attempt.
-    pub abandoned: Option<u8>,
+    pub(crate) abandoned: Option<u8>,
     /// Members that have declared the round void.
-    pub void: Set,
+    pub(crate) void: Set,
     /// Who ever voted for a value; kept only where votes of several slots are added up.
-    pub ever: [Set; 3],
+    pub(crate) ever: [Set; 3],
 }
 
 /// What time-outs of a threshold can report: one entry for each choice of them, and of what corrupt members
 /// say in theirs.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Openings {
+pub(crate) struct Openings {
     /// No vote: any value may be proposed.
-    pub anything: bool,
+    pub(crate) anything: bool,
     /// One value in the highest slot: only this one may be proposed.
-    pub only: Set,
+    pub(crate) only: Set,
     /// Two values in the highest slot: their aggregator signed both. The slots.
-    pub contradictions: Set,
+    pub(crate) contradictions: Set,
 }
 
 impl Openings {
     /// What may be proposed.
-    pub fn values(&self) -> Set {
+    pub(crate) fn values(&self) -> Set {
         if self.anything { Set::first(Value::ALL.len()) } else { self.only }
     }
 }
 
 impl Session {
-    pub fn begin(first: u8) -> Self {
+    pub(crate) fn begin(first: u8) -> Self {
         Self { first, slot: first, ..Self::default() }
     }
 
-    pub fn voted_in(&self, member: usize, slot: usize) -> bool {
+    pub(crate) fn voted_in(&self, member: usize, slot: usize) -> bool {
         self.latest[member].is_some_and(|vote| usize::from(vote.slot) >= slot)
     }
 
     /// Honest members whose newest time-out is for the slot before this one.
-    pub fn timed_out_before(&self, slot: usize) -> Set {
+    pub(crate) fn timed_out_before(&self, slot: usize) -> Set {
         (0..MEMBERS).filter(|member| usize::from(self.given_up[*member]) == slot && slot > 0).collect()
     }
 
     /// With what a slot may open on time-outs of these honest members and of corrupt ones.
     ///
     /// Corrupt members report no vote, or any whose passage can be shown.
-    pub fn openings(&self, rules: &Rules, corrupt: Set, slot: usize, timed_out: Set) -> Openings {
+    pub(crate) fn openings(&self, rules: &Rules, corrupt: Set, slot: usize, timed_out: Set) -> Openings {
         let enough = |honest: usize| honest + corrupt.len() >= rules.threshold;
         let reporting = |wanted: &dyn Fn(Option<Vote>) -> bool| {
             timed_out.iter().filter(|member| wanted(self.latest[*member])).count()
@@ -110,7 +110,7 @@ impl Session {
     }
 
     /// A vote is cast: it may complete a certificate.
-    pub fn vote(&mut self, rules: &Rules, corrupt: Set, member: usize, vote: Vote) {
+    pub(crate) fn vote(&mut self, rules: &Rules, corrupt: Set, member: usize, vote: Vote) {
         self.latest[member] = Some(vote);
         let value = vote.value.at();
         let voters = if rules.mixed_slots {
@@ -128,12 +128,12 @@ impl Session {
         }
     }
 
-    pub fn ended_by(&mut self, slot: u8) {
+    pub(crate) fn ended_by(&mut self, slot: u8) {
         self.abandoned = Some(self.abandoned.map_or(slot, |earlier| earlier.min(slot)));
     }
 
     /// Forgets what nothing depends on, and puts members that differ in nothing in order.
-    pub fn normalize(&mut self, rules: &Rules, corrupt: Set) {
+    pub(crate) fn normalize(&mut self, rules: &Rules, corrupt: Set) {
         for given_up in &mut self.given_up {
             let counts = if self.step > Step::Opening { self.slot + 1 } else { self.slot };
             if *given_up < counts {

@@ -3,68 +3,68 @@
 use core::fmt;
 
 /// Most members of a roster in the model.
-pub const MEMBERS: usize = 7;
+pub(crate) const MEMBERS: usize = 7;
 
 /// A member that is honest and lives, whichever.
-pub const SOMEBODY: usize = MEMBERS;
+pub(crate) const SOMEBODY: usize = MEMBERS;
 
 /// Most slots in the model.
-pub const SLOTS: usize = 4;
+pub(crate) const SLOTS: usize = 4;
 
 /// A set of members, of slots or of values, by their numbers.
 #[derive(Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Set(pub u8);
+pub(crate) struct Set(pub u8);
 
 impl Set {
-    pub const EMPTY: Self = Self(0);
+    pub(crate) const EMPTY: Self = Self(0);
 
-    pub fn first(count: usize) -> Self {
+    pub(crate) fn first(count: usize) -> Self {
         (0..count).collect()
     }
 
-    pub fn has(self, element: usize) -> bool {
+    pub(crate) fn has(self, element: usize) -> bool {
         self.0 & (1 << element) != 0
     }
 
-    pub fn with(self, element: usize) -> Self {
+    pub(crate) fn with(self, element: usize) -> Self {
         Self(self.0 | (1 << element))
     }
 
-    pub fn put(&mut self, element: usize, is_in: bool) {
+    pub(crate) fn put(&mut self, element: usize, is_in: bool) {
         let one = Self::EMPTY.with(element);
         *self = if is_in { self.or(one) } else { self.without(one) };
     }
 
-    pub fn and(self, other: Self) -> Self {
+    pub(crate) fn and(self, other: Self) -> Self {
         Self(self.0 & other.0)
     }
 
-    pub fn or(self, other: Self) -> Self {
+    pub(crate) fn or(self, other: Self) -> Self {
         Self(self.0 | other.0)
     }
 
-    pub fn without(self, other: Self) -> Self {
+    pub(crate) fn without(self, other: Self) -> Self {
         Self(self.0 & !other.0)
     }
 
-    pub fn within(self, other: Self) -> bool {
+    pub(crate) fn within(self, other: Self) -> bool {
         self.without(other).is_empty()
     }
 
-    pub fn is_empty(self) -> bool {
+    pub(crate) fn is_empty(self) -> bool {
         self.0 == 0
     }
 
-    pub fn len(self) -> usize {
+    pub(crate) fn len(self) -> usize {
         self.0.count_ones() as usize
     }
 
-    pub fn iter(self) -> impl Iterator<Item = usize> {
+    pub(crate) fn iter(self) -> impl Iterator<Item = usize> {
         (0..8).filter(move |element| self.has(*element))
     }
 
     /// Its subsets with so many elements.
-    pub fn choose(self, count: usize) -> impl Iterator<Item = Self> {
+    pub(crate) fn choose(self, count: usize) -> impl Iterator<Item = Self> {
         (0..=self.0).map(Self).filter(move |subset| subset.within(self) && subset.len() == count)
     }
 }
@@ -83,24 +83,24 @@ impl fmt::Debug for Set {
 
 /// What may be voted for: one of two survivor sets, or to abandon the attempt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Value {
+pub(crate) enum Value {
     X1,
     X2,
     Abandon,
 }
 
 impl Value {
-    pub const ALL: [Self; 3] = [Self::X1, Self::X2, Self::Abandon];
-    pub const SURVIVORS: [Self; 2] = [Self::X1, Self::X2];
+    pub(crate) const ALL: [Self; 3] = [Self::X1, Self::X2, Self::Abandon];
+    pub(crate) const SURVIVORS: [Self; 2] = [Self::X1, Self::X2];
 
-    pub fn at(self) -> usize {
+    pub(crate) fn at(self) -> usize {
         self as usize
     }
 }
 
 /// A member's vote.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Vote {
-    pub slot: u8,
-    pub value: Value,
+pub(crate) struct Vote {
+    pub(crate) slot: u8,
+    pub(crate) value: Value,
 }
