@@ -9,7 +9,7 @@ use crate::{
     rules::Rules,
 };
 
-/// States that are looked at where there are too many.
+/// Steps to states that are looked at where there are too many.
 const STATES: usize = 1_000_000;
 
 fn all(rules: Rules) {
@@ -19,12 +19,12 @@ fn all(rules: Rules) {
     checker.assert_properties();
 }
 
-/// States in the order of how many statements lead to them. `CONSORT_MODEL_STATES` says how many.
+/// Looks at more states where `CONSORT_MODEL_STATES` says so; at all, where it says as many as there are steps.
 fn some(rules: Rules) {
     let states = env::var("CONSORT_MODEL_STATES").ok();
     let states = states.map_or(STATES, |count| count.parse().expect("CONSORT_MODEL_STATES is a number"));
     let begun = Instant::now();
-    let checker = rules.checker().threads(cores()).target_state_count(states).spawn_bfs().join();
+    let checker = rules.checker().threads(cores()).target_state_count(states).spawn_dfs().join();
     report(&rules, &checker, begun);
     for property in [ONE_VALUE, ONE_SUM, NOT_STUCK, NOT_LOST] {
         checker.assert_no_discovery(property);

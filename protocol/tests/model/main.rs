@@ -9,8 +9,8 @@
 //! on it from then on: that is loss, delay and reordering in one. A member that says nothing more has crashed,
 //! so crashes are no steps of their own; which members have crashed is chosen where the end of a session is
 //! looked at. Corrupt members sign whatever their keys allow, whenever it helps, so what they have signed is
-//! not kept: they vote for every value, and report no vote or any that they can show. Two things of theirs are
-//! kept since they need the honest: proposals, which need time-outs and receipts of standbys.
+//! not kept: they vote for every value, and report no vote or any that they can show. Only their proposals are
+//! kept, since those need the honest: time-outs, and receipts of standbys.
 //!
 //! # What is left out
 //!

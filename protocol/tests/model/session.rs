@@ -87,7 +87,8 @@ impl Session {
         let mut openings =
             Openings { anything: enough(reporting(&|vote| vote.is_none())), ..Openings::default() };
         for highest in usize::from(self.first)..slot.min(rules.slots) {
-            let below = reporting(&|vote| vote.is_none_or(|vote| usize::from(vote.slot) < highest));
+            let gives_way = |slot: usize| slot < highest || (rules.any_slot && slot > highest);
+            let below = reporting(&|vote| vote.is_none_or(|vote| gives_way(usize::from(vote.slot))));
             let votes =
                 Value::ALL.map(|value| reporting(&|vote| vote == Some(Vote { slot: highest as u8, value })));
             let told: Set = (0..votes.len()).filter(|value| votes[*value] > 0).collect();
@@ -96,7 +97,6 @@ impl Session {
                 false if rules.believe_votes => Set::first(Value::ALL.len()),
                 false => self.shown[highest],
             };
-            let below = if rules.any_slot { timed_out.len() } else { below };
             for value in told.or(lies).iter().filter(|value| enough(below + votes[*value])) {
                 openings.only = openings.only.with(value);
             }

@@ -70,7 +70,7 @@ fn trace_6_a_vote_without_what_allowed_it() {
     finds(Rules { believe_votes: true, ..rules() }, ONE_VALUE);
 }
 
-/// Trace 6, two certificates: a vote that led nowhere decides against a later one that did.
+/// Trace 6, two certificates: a vote that led nowhere decides against one of a later slot.
 #[test]
 fn trace_6_a_vote_that_is_not_of_the_highest_slot() {
     finds(Rules { any_slot: true, ..rules() }, ONE_VALUE);
@@ -88,15 +88,16 @@ fn trace_7_fewer_standbys_than_losses() {
     finds(Rules { standbys: 1, ..Rules::of(6, 1, 1) }, NOT_LOST);
 }
 
-/// Two members may aggregate; the vectors are with another when the first one crashes.
+/// Stuck although nobody is corrupt: two members may aggregate, and the vectors are with another one when the
+/// first of them crashes.
 #[test]
 fn standbys_that_pass_nothing_on() {
-    finds(Rules { standbys_keep: true, aggregators: 2, ..rules() }, NOT_STUCK);
+    finds(Rules { standbys_keep: true, aggregators: 2, corrupt: 0, ..rules() }, NOT_STUCK);
 }
 
-/// A limit of the rules as they are: who is left out of the mask set cannot vote for a set, so a threshold
-/// has to live *in the mask set* once there was a vote.
+/// A limit of the rules as they are, with nobody corrupt: who is left out of the mask set cannot vote for a
+/// set, so a threshold has to live *in the mask set* once there was a vote.
 #[test]
 fn limit_a_live_member_outside_of_the_mask_set() {
-    finds(Rules { mask_sets: MaskSets::Thin, ..rules() }, NOT_STUCK);
+    finds(Rules { mask_sets: MaskSets::Thin, corrupt: 0, ..rules() }, NOT_STUCK);
 }
