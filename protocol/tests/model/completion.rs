@@ -75,6 +75,11 @@ fn session_ends(rules: &Rules, session: &Session, live: Set, slot: usize, value:
         }
     }
     let bound = |member: &usize| session.latest[*member].is_some_and(|vote| vote.value != value);
+    // the proposal shows receipts of others than its author
+    let standbys = if value == Value::Abandon { 0 } else { rules.standbys };
+    if live.len() <= standbys {
+        return Err(End::Stuck);
+    }
     let count = voters.iter().filter(|member| !rules.one_vote || !bound(member)).count();
     if count >= rules.threshold { Ok(()) } else { Err(End::Stuck) }
 }

@@ -60,6 +60,12 @@ fn five_members_three_slots() {
     all(Rules::of(5, 1, 3));
 }
 
+/// More corrupt members than a threshold of the others could do without: what is certified still holds.
+#[test]
+fn five_members_two_corrupt() {
+    all(Rules::of(5, 2, 2));
+}
+
 #[test]
 fn six_members_two_slots_as_far_as_told() {
     some(Rules::of(6, 1, 2));

@@ -282,9 +282,3 @@ fn the_model_reaches_what_can_be_reached() {
     compare(Rules::of(3, 1, 3));
     compare(Rules::of(4, 1, 2));
 }
-
-#[test]
-#[ignore = "takes minutes"]
-fn the_model_reaches_what_can_be_reached_in_three_slots() {
-    compare(Rules::of(4, 1, 3));
-}

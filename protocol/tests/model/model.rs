@@ -155,7 +155,8 @@ impl Rules {
     /// The worst end of the session among all choices of members that crash.
     fn worst_end(&self, State { corrupt, session, .. }: &State) -> End {
         let honest = self.roster().without(*corrupt);
-        let crashes = self.losses().saturating_sub(corrupt.len());
+        // where the corrupt alone are too many for a threshold to be left, nothing is promised
+        let Some(crashes) = self.losses().checked_sub(corrupt.len()) else { return End::Certificate };
         let choices = (0..=crashes).flat_map(|count| honest.choose(count));
         choices.map(|crashed| end(self, session, *corrupt, crashed)).max().unwrap_or(End::Certificate)
     }
@@ -171,8 +172,8 @@ impl Model for Rules {
             let first = |alike: Set| alike.iter().take(alike.and(*corrupt).len()).all(|it| corrupt.has(it));
             self.alike(Set::EMPTY, 0).into_iter().all(first)
         };
-        // crashed members beside fewer corrupt ones are looked at where a session ends
-        let least = if self.losses() > self.corrupt { 0 } else { self.corrupt };
+        // where no loss is left beside the corrupt, fewer of them can do no more
+        let least = if self.losses() == self.corrupt { self.corrupt } else { 0 };
         let corrupt = (least..=self.corrupt).flat_map(|count| self.roster().choose(count)).filter(in_order);
         let session = Session::begin(0);
         let state = |corrupt| State { corrupt, attempt: 0, before: Set::EMPTY, session: session.clone() };
