@@ -40,12 +40,9 @@ pub(crate) fn end(rules: &Rules, session: &Session, corrupt: Set, crashed: Set) 
 /// The worst that the adversary can make of a slot of a live member.
 fn worst(rules: &Rules, session: &Session, corrupt: Set, live: Set, slot: usize) -> End {
     let openings = session.openings(rules, corrupt, slot, live);
-    let votes = |value: Value| match session_ends(rules, session, live, slot, value) {
-        Ok(()) => End::Certificate,
-        Err(end) => end,
-    };
-    let anything = openings.anything.then(|| begin_again(rules, session, live));
-    let only = Value::ALL.into_iter().filter(|value| openings.only.has(value.at())).map(votes);
+    let anything = openings.anything.then(|| go_on(rules, session, live));
+    let only = Value::ALL.into_iter().filter(|value| openings.only.has(value.at()));
+    let only = only.map(|value| resume(rules, session, live, slot, value));
     let contradictions = openings.contradictions.iter().map(|slot| match corrupt.has(rules.holder(slot)) {
         true => End::Evidence,
         false => End::Stuck,
@@ -54,20 +51,20 @@ fn worst(rules: &Rules, session: &Session, corrupt: Set, live: Set, slot: usize)
 }
 
 /// Nothing binds the slot: it may propose those who are there, or to abandon.
-fn begin_again(rules: &Rules, session: &Session, live: Set) -> End {
+fn go_on(rules: &Rules, session: &Session, live: Set) -> End {
     let free = live.iter().filter(|member| !rules.one_vote || session.latest[*member].is_none()).count();
     if free >= rules.threshold { End::Certificate } else { End::Stuck }
 }
 
 /// The slot may propose one value only.
-fn session_ends(rules: &Rules, session: &Session, live: Set, slot: usize, value: Value) -> Result<(), End> {
+fn resume(rules: &Rules, session: &Session, live: Set, slot: usize, value: Value) -> End {
     let mut voters = live;
     if value != Value::Abandon {
         let set = rules.survivors(value);
         let holders = session.holders[value.at()].and(live.with(SOMEBODY));
         let passes_on = !holders.is_empty() && !rules.standbys_keep;
         if !set.within(live) && !passes_on && !holders.has(rules.holder(slot)) {
-            return Err(if holders.is_empty() { End::Lost } else { End::Stuck });
+            return if holders.is_empty() { End::Lost } else { End::Stuck };
         }
         voters = voters.and(session.mask_set);
         if rules.members_of_x_vote {
@@ -75,11 +72,8 @@ fn session_ends(rules: &Rules, session: &Session, live: Set, slot: usize, value:
         }
     }
     let bound = |member: &usize| session.latest[*member].is_some_and(|vote| vote.value != value);
-    // the proposal shows receipts of others than its author
-    let standbys = if value == Value::Abandon { 0 } else { rules.standbys };
-    if live.len() <= standbys {
-        return Err(End::Stuck);
-    }
-    let count = voters.iter().filter(|member| !rules.one_vote || !bound(member)).count();
-    if count >= rules.threshold { Ok(()) } else { Err(End::Stuck) }
+    let votes = voters.iter().filter(|member| !rules.one_vote || !bound(member)).count();
+    // a proposal shows receipts of others than its author
+    let receipts = if value == Value::Abandon { 0 } else { rules.standbys };
+    if votes >= rules.threshold && live.len() > receipts { End::Certificate } else { End::Stuck }
 }
