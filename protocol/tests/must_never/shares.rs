@@ -302,9 +302,7 @@ fn early_ones_are_kept_beside_those_of_earlier_sessions() {
         let roster = world.decree(world.roster_body());
         let out = world.tell(Message::Roster(Box::new(roster)));
         assert_eq!(faults(&out), [], "late is not wrong");
-        let tick = consort_protocol::io::Input::Tick;
-        let now = world.terms.deadline(consort_protocol::phase::Phase::ShareKeys);
-        let out = world.honest.get_mut(&victim).unwrap().handle(tick, now, &mut world.rng);
+        let out = world.at(world.terms.deadline(consort_protocol::phase::Phase::ShareKeys));
         let [(_, Message::Receipt(receipt, _))] = &sent(&out)[..] else { panic!("it reports what it has") };
         let confirmed: Vec<MemberId> = receipt.body.confirmed.iter().map(|(id, _)| *id).collect();
         assert!(confirmed.contains(&dealer), "an early share was lost");

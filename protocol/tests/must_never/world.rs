@@ -3,7 +3,10 @@
 //! Each `…ed` step is what an honest aggregator does; between two steps a test may say anything to
 //! anybody.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use chacha20::{ChaCha20Rng, rand_core::SeedableRng as _};
 use consort_protocol::{
@@ -13,7 +16,7 @@ use consort_protocol::{
     fault::FaultKind,
     hash::{Digest, digest},
     ids::MemberId,
-    io::{Input, Now, Output, Work},
+    io::{Input, JournalEntry, Now, Output, Work},
     manifest::Policy,
     masking::MaskPlan,
     member::Member,
@@ -21,7 +24,7 @@ use consort_protocol::{
         Message,
         advertise_keys::{Advertisement, Roster},
         consistency_check::{Certificate, Proposal, Proposed, SurvivorSet, Value, Vote},
-        failover::StandbyReceipt,
+        failover::{LatestVote, ShownTimeout, StandbyReceipt},
         masked_input::MaskedInput,
         publish::{Published, Sum},
         share_keys::{DealtCommitments, MaskSet, Receipt},
@@ -149,6 +152,15 @@ impl World {
 
     pub(crate) fn input(&mut self, to: &MemberId, input: Input) -> Vec<Output> {
         self.honest.get_mut(to).unwrap().handle(input, Now::ZERO, &mut self.rng)
+    }
+
+    /// It is later, and the aggregator has just been heard of.
+    pub(crate) fn at(&mut self, now: Now) -> Vec<Output> {
+        let (aggregator, victim) = (self.aggregator(), self.victim());
+        let alive = Input::Message(aggregator, Box::new(Message::Alive(*self.terms.digest())));
+        let member = self.honest.get_mut(&victim).unwrap();
+        assert!(member.handle(alive, now, &mut self.rng).is_empty());
+        member.handle(Input::Tick, now, &mut self.rng)
     }
 
     pub(crate) fn honest_ids(&self) -> Vec<MemberId> {
@@ -347,13 +359,61 @@ pub(crate) fn faults(out: &[Output]) -> Vec<FaultKind> {
     out.iter().filter_map(fault).collect()
 }
 
-/// The fault is named, and nothing leaves the member: no message, no vector, no note on disk. At most it
-/// gives the attempt up.
+/// The fault is named, and nothing leaves the member that helps whoever is to blame: no vector, no vote, no
+/// share, no receipt. At most it gives up, and only on the one that it blames: before the roster the attempt,
+/// after it the slot, with nothing said but that (see [`gave_up`]).
 #[track_caller]
 pub(crate) fn refused(out: &[Output], kind: FaultKind) {
-    assert_eq!(faults(out), [kind]);
-    let silent = |output: &Output| matches!(output, Output::Fault(_) | Output::Finished(Outcome::Aborted(_)));
-    assert!(out.iter().all(silent), "something leaves a member that refuses");
+    let [Output::Fault(fault), rest @ ..] = out else { panic!("no fault is named first: {:?}", faults(out)) };
+    assert_eq!(fault.kind, kind);
+    // of two statements the first holds, and what belongs elsewhere may only be late
+    let harmless = matches!(kind, FaultKind::Session | FaultKind::Unexpected | FaultKind::Equivocation);
+    match rest {
+        [] => {}
+        _ if harmless => panic!("it gives up where it can go on"),
+        [Output::Finished(Outcome::Aborted(_))] => {}
+        [Output::SlotOver { aggregator, .. }, ..] => {
+            assert_eq!(*aggregator, fault.who, "the slot of somebody else is given up");
+            gave_up(rest);
+        }
+        _ => panic!("something leaves a member that refuses"),
+    }
+}
+
+/// What a member says that gives up its slot, and nothing else: it notes its promise, tells everybody else on
+/// the roster once, and shows the next aggregator what it has voted for. Gives what it shows.
+#[track_caller]
+pub(crate) fn gave_up(out: &[Output]) -> ShownTimeout {
+    let [Output::SlotOver { slot, .. }, Output::Journal(JournalEntry::TimedOut(session, noted)), said @ ..] =
+        out
+    else {
+        panic!("the promise is not noted before anything is said")
+    };
+    let mut told = sent(said);
+    assert_eq!(told.len(), said.len(), "more follows than messages");
+    let (next, Message::Timeout(shown)) = told.pop().expect("it tells somebody") else {
+        panic!("the next aggregator is not told")
+    };
+    let promise = &shown.timeout;
+    promise.verify().unwrap();
+    assert_eq!((promise.body.session, promise.body.slot), (*session, *slot));
+    assert_eq!(slot, noted);
+    assert_eq!(shown.mask_set.as_ref().map(Signed::digest), promise.body.mask_set);
+    let shows = shown.history.last().map(|passage| {
+        let Proposal { slot, value, .. } = &passage.proposal.body;
+        LatestVote { slot: *slot, value: value.value() }
+    });
+    assert_eq!(shows, promise.body.vote, "it shows another vote than it reports");
+    let mut everybody = BTreeSet::from([promise.signer]);
+    for (to, message) in &told {
+        assert!(everybody.insert(*to), "somebody is told twice");
+        let Message::TimedOut(timeout) = message else { panic!("something else is said") };
+        assert_eq!(**timeout, *promise);
+    }
+    assert!(everybody.contains(&next));
+    let roster = &shown.session.roster.body.advertisements;
+    assert!(everybody.into_iter().eq(roster.iter().map(|it| it.signer)), "not all on the roster are told");
+    *shown
 }
 
 /// Nothing at all happens.
