@@ -94,7 +94,12 @@ fn split_view(members: usize, coalition: usize, with_target: u32, target_first: 
         for which in [first, 1 - first] {
             let certificate = Box::new(certificates[which].clone());
             for (_, message) in sent(&world.say(aggregator, &id, Message::Certificate(certificate))) {
-                let Message::Reveal(reveal) = message else { panic!("it reveals") };
+                let reveal = match message {
+                    Message::Reveal(reveal) => reveal,
+                    // it gives the liar's slot up
+                    Message::TimedOut(_) | Message::Timeout(_) => continue,
+                    _ => panic!("it reveals"),
+                };
                 let index = session.share_index(&id).unwrap();
                 match reveal.body.shares.get(&target) {
                     Some(RevealedShare::SelfMask(share)) => loot.self_mask.insert(index, share.clone()),

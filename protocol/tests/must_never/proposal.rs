@@ -23,7 +23,7 @@ fn offer(change: impl FnOnce(&World, &mut Proposal)) -> Vec<Output> {
     let mut body = world.proposal_body(&world.everybody());
     change(&world, &mut body);
     // whatever the set is, the standbys hold it
-    let receipts = world.standbys(&SurvivorSet::of(statements(&mut body)));
+    let receipts = world.standbys(0, &SurvivorSet::of(statements(&mut body)));
     if let Proposed::Survivors { standbys, .. } = &mut body.value {
         *standbys = receipts;
     }
@@ -108,7 +108,8 @@ fn with_a_survivor_twice_or_out_of_order() {
 #[test]
 fn with_the_forged_signature_of_a_survivor() {
     let out = offer(|world, body| {
-        let at = (0..8).find(|at| world.honest.contains_key(&statements(body)[*at].signer)).unwrap();
+        let other = world.honest_ids()[1];
+        let at = statements(body).iter().position(|statement| statement.signer == other).unwrap();
         statements(body)[at].body.root = [1; 32];
     });
     refused(&out, FaultKind::Signature);

@@ -14,7 +14,11 @@ fn kinds(sent: &[Envelope]) -> Vec<(MemberId, MemberId, u8)> {
     for Envelope { from, to, message } in sent {
         match message {
             Message::Roster(roster) if roster.signer != *from => {
-                assert!(shown.insert((*from, *to)), "the roster is shown to somebody twice");
+                assert!(
+                    shown.insert((*from, *to)),
+                    "the roster is shown to somebody twice {from} {to} {}",
+                    roster.signer
+                );
             }
             message => kinds.push((*from, *to, bytes(message)[1])),
         }

@@ -71,7 +71,15 @@ impl Setup {
 
     /// A bad share is refused, and a good one of the same dealer still counts.
     fn bad(mut self, sealed: SealedShares, kind: FaultKind) {
-        refused(&self.deliver(sealed), kind);
+        let out = self.deliver(sealed);
+        refused(&out, kind.clone());
+        // what the dealer has signed and nobody honest signs is proved, too
+        let proven = out.iter().filter_map(|output| match output {
+            Output::Evidence(it) => Some(it.verify(&self.world.consortium.manifest).unwrap().culprit),
+            _ => None,
+        });
+        let provable = matches!(kind, FaultKind::Share | FaultKind::Commitments);
+        assert_eq!(proven.collect::<Vec<_>>(), if provable { vec![self.dealer] } else { Vec::new() });
         let part = self.part();
         let good = self.seal(part);
         ignored(&self.deliver(good.clone()));

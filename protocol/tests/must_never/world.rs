@@ -3,20 +3,16 @@
 //! Each `…ed` step is what an honest aggregator does; between two steps a test may say anything to
 //! anybody.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    sync::Arc,
-};
+use std::{collections::BTreeMap, sync::Arc};
 
 use chacha20::{ChaCha20Rng, rand_core::SeedableRng as _};
 use consort_protocol::{
     array::Dtype,
     contract::{Task, Terms, spec_for},
     encoding::Reduction,
-    fault::FaultKind,
     hash::{Digest, digest},
     ids::MemberId,
-    io::{Input, JournalEntry, Now, Output, Work},
+    io::{Input, Now, Output, Work},
     manifest::Policy,
     masking::MaskPlan,
     member::Member,
@@ -24,19 +20,19 @@ use consort_protocol::{
         Message,
         advertise_keys::{Advertisement, Roster},
         consistency_check::{Certificate, Proposal, Proposed, SurvivorSet, Value, Vote},
-        failover::{LatestVote, ShownTimeout, StandbyReceipt},
+        failover::StandbyReceipt,
         masked_input::MaskedInput,
         publish::{Published, Sum},
         share_keys::{DealtCommitments, MaskSet, Receipt},
         unmasking::Reveal,
     },
-    report::Outcome,
     roster::{SeenKeys, Session},
     signing::{Identity, Signature, Signed, Statement, sign_body},
     sim::{Consortium, consortium},
 };
 
 use crate::puppet::Puppet;
+pub(crate) use crate::refusal::{faults, gave_up, ignored, refused, sent};
 
 pub(crate) struct World {
     pub(crate) consortium: Consortium,
@@ -250,17 +246,20 @@ impl World {
     }
 
     pub(crate) fn proposal_body(&self, survivors: &[MemberId]) -> Proposal {
-        let statement = |id: &MemberId| self.statements[id].clone();
-        let statements: Vec<_> = survivors.iter().map(statement).collect();
-        let standbys = self.standbys(&SurvivorSet::of(&statements));
-        let value = Proposed::Survivors { statements, standbys };
-        Proposal { session: self.session().id(), slot: 0, value }
+        self.proposal_in(0, survivors)
     }
 
-    /// Receipts of as many members as have to stand by, none of them the aggregator.
-    pub(crate) fn standbys(&self, survivors: &SurvivorSet) -> Vec<Signed<StandbyReceipt>> {
-        let body = StandbyReceipt { session: self.session().id(), slot: 0, survivors: survivors.digest() };
-        let ids = self.statements.keys().filter(|id| **id != self.aggregator());
+    pub(crate) fn proposal_in(&self, slot: u32, survivors: &[MemberId]) -> Proposal {
+        let statements: Vec<_> = survivors.iter().map(|id| self.statements[id].clone()).collect();
+        let standbys = self.standbys(slot, &SurvivorSet::of(&statements));
+        let value = Proposed::Survivors { statements, standbys };
+        Proposal { session: self.session().id(), slot, value }
+    }
+
+    /// Receipts of as many members as have to stand by in a slot, none of them its aggregator.
+    pub(crate) fn standbys(&self, slot: u32, survivors: &SurvivorSet) -> Vec<Signed<StandbyReceipt>> {
+        let body = StandbyReceipt { session: self.session().id(), slot, survivors: survivors.digest() };
+        let ids = self.statements.keys().filter(|id| Some(**id) != self.terms.holder(slot));
         ids.take(self.session().standbys(survivors.0.len())).map(|id| self.sign(body, id)).collect()
     }
 
@@ -341,85 +340,6 @@ pub(crate) fn root_of(id: &MemberId) -> Digest {
 /// Somebody who is no member of any consortium.
 pub(crate) fn stranger() -> Identity {
     Identity::from_secret(&[77; 32])
-}
-
-pub(crate) fn sent(out: &[Output]) -> Vec<(MemberId, Message)> {
-    let send = |output: &Output| match output {
-        Output::Send(to, message) => Some((*to, (**message).clone())),
-        _ => None,
-    };
-    out.iter().filter_map(send).collect()
-}
-
-pub(crate) fn faults(out: &[Output]) -> Vec<FaultKind> {
-    let fault = |output: &Output| match output {
-        Output::Fault(fault) => Some(fault.kind.clone()),
-        _ => None,
-    };
-    out.iter().filter_map(fault).collect()
-}
-
-/// The fault is named, and nothing leaves the member that helps whoever is to blame: no vector, no vote, no
-/// share, no receipt. At most it gives up, and only on the one that it blames: before the roster the attempt,
-/// after it the slot, with nothing said but that (see [`gave_up`]).
-#[track_caller]
-pub(crate) fn refused(out: &[Output], kind: FaultKind) {
-    let [Output::Fault(fault), rest @ ..] = out else { panic!("no fault is named first: {:?}", faults(out)) };
-    assert_eq!(fault.kind, kind);
-    // of two statements the first holds, and what belongs elsewhere may only be late
-    let harmless = matches!(kind, FaultKind::Session | FaultKind::Unexpected | FaultKind::Equivocation);
-    match rest {
-        [] => {}
-        _ if harmless => panic!("it gives up where it can go on"),
-        [Output::Finished(Outcome::Aborted(_))] => {}
-        [Output::SlotOver { aggregator, .. }, ..] => {
-            assert_eq!(*aggregator, fault.who, "the slot of somebody else is given up");
-            gave_up(rest);
-        }
-        _ => panic!("something leaves a member that refuses"),
-    }
-}
-
-/// What a member says that gives up its slot, and nothing else: it notes its promise, tells everybody else on
-/// the roster once, and shows the next aggregator what it has voted for. Gives what it shows.
-#[track_caller]
-pub(crate) fn gave_up(out: &[Output]) -> ShownTimeout {
-    let [Output::SlotOver { slot, .. }, Output::Journal(JournalEntry::TimedOut(session, noted)), said @ ..] =
-        out
-    else {
-        panic!("the promise is not noted before anything is said")
-    };
-    let mut told = sent(said);
-    assert_eq!(told.len(), said.len(), "more follows than messages");
-    let (next, Message::Timeout(shown)) = told.pop().expect("it tells somebody") else {
-        panic!("the next aggregator is not told")
-    };
-    let promise = &shown.timeout;
-    promise.verify().unwrap();
-    assert_eq!((promise.body.session, promise.body.slot), (*session, *slot));
-    assert_eq!(slot, noted);
-    assert_eq!(shown.mask_set.as_ref().map(Signed::digest), promise.body.mask_set);
-    let shows = shown.history.last().map(|passage| {
-        let Proposal { slot, value, .. } = &passage.proposal.body;
-        LatestVote { slot: *slot, value: value.value() }
-    });
-    assert_eq!(shows, promise.body.vote, "it shows another vote than it reports");
-    let mut everybody = BTreeSet::from([promise.signer]);
-    for (to, message) in &told {
-        assert!(everybody.insert(*to), "somebody is told twice");
-        let Message::TimedOut(timeout) = message else { panic!("something else is said") };
-        assert_eq!(**timeout, *promise);
-    }
-    assert!(everybody.contains(&next));
-    let roster = &shown.session.roster.body.advertisements;
-    assert!(everybody.into_iter().eq(roster.iter().map(|it| it.signer)), "not all on the roster are told");
-    *shown
-}
-
-/// Nothing at all happens.
-#[track_caller]
-pub(crate) fn ignored(out: &[Output]) {
-    assert!(out.is_empty(), "a repeated statement has an effect");
 }
 
 impl World {
