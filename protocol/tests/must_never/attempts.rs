@@ -9,7 +9,6 @@ use consort_protocol::{
     io::{Input, JournalEntry, Now, Output},
     messages::{
         Message,
-        advertise_keys::Roster,
         consistency_check::{Value, Vote},
         failover::Abandonment,
     },
@@ -18,7 +17,7 @@ use consort_protocol::{
     signing::{Signed, sign_body},
 };
 
-use crate::world::{World, sign};
+use crate::world::World;
 
 /// A node that has accepted a roster of the first attempt; everybody else is played by the test.
 struct Bound {
@@ -41,6 +40,11 @@ fn messages(deeds: &Deeds) -> Vec<(MemberId, &Message)> {
 
 impl Bound {
     fn new() -> Self {
+        Self::with_roster_from(0)
+    }
+
+    /// The holder of this slot is the first to send the roster.
+    fn with_roster_from(slot: u32) -> Self {
         let mut world = World::new(8, 7);
         let me = world.victim();
         let setup = RoundSetup {
@@ -53,21 +57,26 @@ impl Bound {
             excluded: Default::default(),
         };
         let (mut round, _) = Round::begin(setup, Now::ZERO, &mut world.rng);
-        let aggregator = world.aggregator();
-        let mut hear =
-            |message| round.handle(Input::Message(aggregator, Box::new(message)), Now::ZERO, &mut world.rng);
-        let contract =
-            world.terms.sign(world.consortium.identities.iter().find(|it| it.id() == aggregator).unwrap());
-        let deeds = hear(Message::Contract(Box::new(contract.unwrap())));
+        let (aggregator, from) = (world.aggregator(), world.terms.holder(slot).unwrap());
+        assert_ne!(from, me);
+        let mut hear = |world: &mut World, from, message| {
+            round.handle(Input::Message(from, Box::new(message)), Now::ZERO, &mut world.rng)
+        };
+        let contract = world.terms.sign(world.identity(&aggregator)).unwrap();
+        let deeds = hear(&mut world, aggregator, Message::Contract(Box::new(contract)));
         let [(_, Message::Advertise(mine))] = messages(&deeds)[..] else { panic!("it joins") };
         world.advertisements.insert(me, (**mine).clone());
-        let body = Roster {
-            contract: *world.terms.digest(),
-            advertisements: world.advertisements.values().cloned().collect(),
-        };
-        let roster = sign(body, world.consortium.identities.iter().find(|it| it.id() == aggregator).unwrap());
-        let deeds = hear(Message::Roster(Box::new(roster.clone())));
-        assert_eq!(messages(&deeds).len(), 7, "it deals its shares");
+        let roster = world.decree(world.roster_body());
+        // one that the aggregator has not signed costs nobody anything, least of all the aggregator
+        let wrong = world.signature(world.mask_set_like(), &aggregator);
+        let forged = Signed::from_parts(roster.body.clone(), aggregator, wrong);
+        if slot != 0 {
+            assert!(hear(&mut world, from, Message::Roster(Box::new(forged))).is_empty());
+        }
+        let deeds = hear(&mut world, from, Message::Roster(Box::new(roster.clone())));
+        let dealt = |(_, message): &(MemberId, &Message)| matches!(message, Message::Shares(_));
+        assert_eq!(messages(&deeds).into_iter().filter(dealt).count(), 7, "it deals its shares");
+        assert_eq!(messages(&deeds).len(), 7);
         let session = Session::new(world.terms.clone(), &roster, &SeenKeys::default()).unwrap();
         assert!(round.is_bound());
         Self { world, round, session, me }
@@ -98,6 +107,14 @@ impl Bound {
         let votes = others.iter().take(votes).enumerate().map(vote).collect();
         Abandonment { session: self.session.proof(), slot: 1, votes }
     }
+}
+
+/// The roster may come from whoever aggregates next before its author is heard: a node that still has its keys
+/// takes part, and gives nothing up.
+#[test]
+fn a_roster_that_overtakes_its_author() {
+    let bound = Bound::with_roster_from(1);
+    assert_eq!(bound.round.place(), (0, 0));
 }
 
 /// No key, no share and no vector of the second attempt leaves the node, nor a note of it.

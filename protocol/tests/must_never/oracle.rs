@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use consort_protocol::{
     ids::MemberId,
+    manifest::quorum,
     messages::{
         Message,
         consistency_check::{Certificate, Value, Vote},
@@ -125,11 +126,16 @@ fn as_many_corrupt_members_as_planned_never_get_both_secrets_of_anybody() {
     for (members, coalition) in [(4, 1), (5, 1), (7, 2)] {
         let outcomes = all_splits(members, coalition);
         assert!(!outcomes.contains(&BOTH), "{coalition} of {members}");
-        // the oracle has power: it gets one or the other where it should, and none on a split vote
-        for known in [(true, false), (false, true), (false, false)] {
+        // the oracle has power: it gets one or the other where it should
+        for known in [(true, false), (false, true)] {
             let known = Known { self_mask: known.0, mask_key: known.1 };
             assert!(outcomes.contains(&known), "{known:?} of {members}");
         }
+        // and none where the votes can be split so that neither set is certified
+        let (honest, threshold) = (members - coalition, quorum(members, coalition));
+        let splits = |with: usize| with.max(honest - with) + coalition < threshold;
+        let none = Known { self_mask: false, mask_key: false };
+        assert_eq!(outcomes.contains(&none), (0..=honest).any(splits), "{members}");
     }
 }
 

@@ -56,12 +56,6 @@ fn imitated(scene: &Scene, outsider: &Identity, keep_out: impl Fn(&Envelope) -> 
             None => vec![envelope],
         }
     });
-    if std::env::var("DBG").is_ok() {
-        for b in played.blames() {
-            eprintln!("{b:?}");
-        }
-        eprintln!("{tried:?} {:?}", played.report.slots);
-    }
     let named = blamed(&played, scene, &FaultKind::Stranger(id));
     assert!(named.iter().all(|who| *who == id));
     assert!(!played.survivors().contains(&id));

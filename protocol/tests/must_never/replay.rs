@@ -6,19 +6,16 @@ use consort_protocol::{ids::MemberId, messages::Message, sim::Envelope};
 
 use crate::monitor::{Scene, bytes};
 
-/// Sender, receiver and kind of everything that was sent; beside what depends on who speaks of another session:
-/// whoever does is shown the roster of this one, once by each.
+/// Sender, receiver and kind of everything that was sent. Whoever speaks of another session is shown the roster
+/// of this one, once by each who hears it: that much is beside what the session itself takes.
 fn kinds(sent: &[Envelope]) -> Vec<(MemberId, MemberId, u8)> {
-    let mut shown = BTreeSet::new();
+    let (mut announced, mut shown) = (BTreeSet::new(), BTreeSet::new());
     let mut kinds = Vec::new();
     for Envelope { from, to, message } in sent {
+        let link = (*from, *to);
         match message {
-            Message::Roster(roster) if roster.signer != *from => {
-                assert!(
-                    shown.insert((*from, *to)),
-                    "the roster is shown to somebody twice {from} {to} {}",
-                    roster.signer
-                );
+            Message::Roster(roster) if roster.signer != *from || !announced.insert(link) => {
+                assert!(shown.insert(link), "the roster is shown to somebody twice");
             }
             message => kinds.push((*from, *to, bytes(message)[1])),
         }
