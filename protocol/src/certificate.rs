@@ -97,11 +97,11 @@ pub fn check_masked_input(
     mask_set: &AcceptedMaskSet,
     statement: &Signed<MaskedInput>,
 ) -> Result<(), FaultKind> {
-    if !mask_set.contains(&statement.signer) {
-        return Err(FaultKind::Stranger(statement.signer));
-    }
     if statement.body.session != session.id() || statement.body.mask_set != mask_set.digest {
         return Err(FaultKind::Session);
+    }
+    if !mask_set.contains(&statement.signer) {
+        return Err(FaultKind::Stranger(statement.signer));
     }
     statement.verify().map_err(|_| FaultKind::Signature)
 }

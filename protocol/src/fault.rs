@@ -14,6 +14,22 @@ pub struct PeerFault {
     pub kind: FaultKind,
 }
 
+impl PeerFault {
+    /// Whether only somebody who breaks the rules does this. What is late, or comes from somebody who is
+    /// elsewhere in the round, is refused as well, and says nothing against its sender.
+    #[must_use]
+    pub fn blames(&self) -> bool {
+        match &self.kind {
+            FaultKind::Session | FaultKind::Unexpected => false,
+            // shares may be lost on their way to me, and the aggregator cannot know
+            FaultKind::Unconfirmed { .. } => false,
+            // who had or will have another slot speaks as its aggregator
+            FaultKind::Author { signer, .. } => *signer != self.who,
+            _ => true,
+        }
+    }
+}
+
 /// What was wrong with a message.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[allow(missing_docs)]

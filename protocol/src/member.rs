@@ -25,7 +25,7 @@ mod held;
 mod masked_input;
 mod playing;
 mod publish;
-mod sealing;
+pub(crate) mod sealing;
 mod share_keys;
 mod standby;
 mod unmasking;
@@ -61,6 +61,9 @@ const PASS_OVER: Duration = Duration::from_secs(1);
 
 /// For so many times as long as a phase may last a member waits for a quorum to be back.
 const ALONE: u32 = 6;
+
+/// How often the wait for a slot to open doubles.
+const MAX_DOUBLINGS: u32 = 4;
 
 /// What an owner has to know where nothing follows any more after a vote.
 const VOTED_FOR: &str = "the inputs may be known within the one sum that was voted for";
@@ -229,6 +232,16 @@ impl Member {
     pub(crate) fn advertised(&self) -> Option<Digest> {
         match &self.state {
             State::AdvertiseKeys(phase) => Some(phase.advertised()),
+            State::Playing(_) | State::Closed => None,
+        }
+    }
+
+    /// What this node knows and tells nobody, while it waits for the roster: an adversary that has corrupted it
+    /// knows as much.
+    #[cfg(feature = "sim")]
+    pub(crate) fn spied(&self) -> Option<crate::sim::Spied> {
+        match &self.state {
+            State::AdvertiseKeys(phase) => Some(phase.spied()),
             State::Playing(_) | State::Closed => None,
         }
     }
@@ -410,10 +423,10 @@ impl Member {
         let State::Playing(playing) = &mut self.state else { return };
         match playing.give_up(&self.seat, slot, reason, out) {
             Ok(()) => {
-                let next = playing.ballot.awaited().and_then(|next| self.seat.terms.holder(next));
+                let awaited = playing.ballot.awaited();
+                let next = awaited.and_then(|next| self.seat.terms.holder(next));
                 let away = next.is_some_and(|next| self.seat.absent.contains(&next));
-                let patience =
-                    if away { PASS_OVER } else { self.seat.terms.deadline(Phase::ConsistencyCheck) };
+                let patience = if away { PASS_OVER } else { patience(&self.seat.terms, awaited) };
                 self.deadline = now + patience;
             }
             // the sum is still on its way
@@ -492,7 +505,14 @@ impl Member {
                 {
                     return self.close(reason, out);
                 }
-                let Some(awaited) = playing.ballot.awaited() else { return };
+                let Some(awaited) = playing.ballot.awaited() else {
+                    // the last slot was given up while a sum was on its way, and it has not come
+                    if now >= self.deadline {
+                        let detail = format!("every slot was used up; {VOTED_FOR}");
+                        self.close(AbortReason::Void { detail }, out);
+                    }
+                    return;
+                };
                 let reason = AbortReason::AggregatorLost { phase };
                 if !playing.ballot.has_given_up() {
                     if silent || now >= self.deadline {
@@ -560,6 +580,15 @@ impl Member {
         self.state = State::Closed;
         seat::abort(out, reason);
     }
+}
+
+/// How long the next slot may take to open. The later it is, the longer: members that were told of a session
+/// at different times give up its slots one after the other at the same pace, and would never be in one
+/// together.
+fn patience(terms: &Terms, awaited: Option<u32>) -> Duration {
+    let second = terms.contract().slot.saturating_add(1);
+    let later = awaited.unwrap_or(second).saturating_sub(second);
+    terms.deadline(Phase::ConsistencyCheck) * (1 << later.min(MAX_DOUBLINGS))
 }
 
 fn only_aggregator_may_say(message: &Message) -> bool {

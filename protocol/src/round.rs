@@ -191,6 +191,14 @@ impl Round {
         self.member.as_ref().is_some_and(|member| member.session().is_some())
     }
 
+    /// What this node's member knows and tells nobody, while it waits for the roster: whoever has corrupted
+    /// the node knows as much.
+    #[cfg(feature = "sim")]
+    #[must_use]
+    pub fn spied(&self) -> Option<crate::sim::Spied> {
+        self.member.as_ref()?.spied()
+    }
+
     /// Keys of all sessions so far.
     #[must_use]
     pub fn seen(&self) -> &Arc<SeenKeys> {

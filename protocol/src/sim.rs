@@ -8,14 +8,30 @@
 //! through [`crate::codec`], links keep the order of their messages, everything else is shuffled by the
 //! seed. When nothing is left to deliver, time jumps to the next deadline.
 
+mod adversary;
 mod bulk;
 mod consortium;
+mod deeds;
 mod faults;
 mod host;
+mod monitor;
 mod network;
+mod oracle;
 mod queue;
+mod report;
+mod sessions;
+mod spied;
+mod vectors;
+mod violation;
+mod weather;
 
+pub use adversary::{Adversary, Liar, Lie, Place, Said, UnknownLie};
 pub use consortium::{Consortium, ConsortiumError, consortium};
 pub use faults::{Fault, Kill, What};
 pub use host::{Host, SequentialHost};
-pub use network::{Envelope, Report, Simulation, SlotOver};
+pub use monitor::{Monitor, Violation};
+pub use network::Simulation;
+pub use oracle::Oracle;
+pub use report::{Envelope, Report, SlotOver};
+pub use spied::Spied;
+pub use weather::Weather;

@@ -10,3 +10,4 @@ mod process;
 mod refused;
 mod rounds;
 mod running;
+mod under_load;

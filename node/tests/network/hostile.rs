@@ -1,88 +1,17 @@
 //! Peers that do not play by the rules, made of bare libp2p parts.
 
-use std::sync::{Arc, Mutex};
-
 use consort_node::{
     identity::NodeIdentity,
     network::{Event, OpenError},
 };
 use futures::StreamExt as _;
-use libp2p::{
-    Multiaddr, PeerId, StreamProtocol, Swarm, SwarmBuilder, noise,
-    swarm::{SwarmEvent, dial_opts::DialOpts},
-    tcp, yamux,
+use libp2p::{Multiaddr, swarm::SwarmEvent};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+
+use super::{
+    consortium::{CONSORTIUM, Node, QUIC, TCP, id, identity, line, within},
+    raw::{MESHSUB, Raw},
 };
-use tokio::{
-    io::{AsyncReadExt as _, AsyncWriteExt as _},
-    task::JoinHandle,
-};
-use tokio_util::compat::{Compat, FuturesAsyncReadCompatExt as _};
-
-use super::consortium::{CONSORTIUM, Node, QUIC, TCP, id, identity, line, within};
-
-const CONTROL: StreamProtocol = StreamProtocol::new("/consort/1/control");
-const MESHSUB: StreamProtocol = StreamProtocol::new("/meshsub/1.1.0");
-
-/// A peer that opens whatever streams a test likes, and answers none.
-struct Raw {
-    control: libp2p_stream::Control,
-    peer: PeerId,
-    _task: JoinHandle<()>,
-    closed: Arc<Mutex<bool>>,
-}
-
-impl Raw {
-    fn swarm(identity: &NodeIdentity) -> Swarm<libp2p_stream::Behaviour> {
-        SwarmBuilder::with_existing_identity(identity.keypair())
-            .with_tokio()
-            .with_tcp(tcp::Config::default(), noise::Config::new, yamux::Config::default)
-            .unwrap()
-            .with_quic()
-            .with_behaviour(|_| libp2p_stream::Behaviour::new())
-            .unwrap()
-            .build()
-    }
-
-    /// Connects to a node that lets it in.
-    async fn connect(identity: &NodeIdentity, node: &Node) -> Self {
-        let peer = consort_node::identity::peer_id(&node.network.local()).unwrap();
-        let mut swarm = Self::swarm(identity);
-        let mut control = swarm.behaviour().new_control();
-        // A peer that takes no gossip would not be listened to either.
-        let mut gossip = control.accept(MESHSUB).unwrap();
-        tokio::spawn(async move {
-            while let Some((_, stream)) = gossip.next().await {
-                tokio::spawn(
-                    async move { tokio::io::copy(&mut stream.compat(), &mut tokio::io::sink()).await },
-                );
-            }
-        });
-        let options = DialOpts::peer_id(peer).addresses(vec![node.address().await]).build();
-        swarm.dial(options).unwrap();
-        while !matches!(within(swarm.next()).await.unwrap(), SwarmEvent::ConnectionEstablished { .. }) {}
-        let closed = Arc::new(Mutex::new(false));
-        let seen = closed.clone();
-        let task = tokio::spawn(async move {
-            loop {
-                if let SwarmEvent::ConnectionClosed { .. } = swarm.select_next_some().await {
-                    *seen.lock().unwrap() = true;
-                }
-            }
-        });
-        Self { control, peer, _task: task, closed }
-    }
-
-    async fn open(&mut self, protocol: StreamProtocol) -> Compat<libp2p::Stream> {
-        within(self.control.open_stream(self.peer, protocol)).await.unwrap().compat()
-    }
-
-    /// A control stream that the node has welcomed.
-    async fn control(&mut self) -> Compat<libp2p::Stream> {
-        let mut stream = self.open(CONTROL).await;
-        assert_eq!(within(stream.read_u8()).await.unwrap(), 1);
-        stream
-    }
-}
 
 async fn a_stranger_is_refused_and_members_go_on(listen: &str) {
     let mut nodes = line(2, listen).await;
@@ -172,16 +101,16 @@ async fn a_new_control_stream_replaces_the_old_one() {
 }
 
 /// What a test says on gossip, byte by byte, so that it can lie in any field.
-struct Forged<'a> {
-    from: &'a NodeIdentity,
-    signer: Option<&'a NodeIdentity>,
-    text: &'a [u8],
-    sequence: u64,
+pub(crate) struct Forged<'a> {
+    pub(crate) from: &'a NodeIdentity,
+    pub(crate) signer: Option<&'a NodeIdentity>,
+    pub(crate) text: &'a [u8],
+    pub(crate) sequence: u64,
 }
 
 impl Forged<'_> {
     /// A length-prefixed gossipsub RPC that publishes this message (specification: pubsub, "Message").
-    fn rpc(&self) -> Vec<u8> {
+    pub(crate) fn rpc(&self) -> Vec<u8> {
         // Version 1, variant 1 (application), length, text.
         let content = [&[1, 1, u8::try_from(self.text.len()).unwrap()], self.text].concat();
         let topic = format!("consort/v1/{}", hex::encode(CONSORTIUM));

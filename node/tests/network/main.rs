@@ -6,4 +6,6 @@ mod consortium;
 mod discovery;
 mod gossip;
 mod hostile;
+mod limits;
+mod raw;
 mod transfer;

@@ -100,12 +100,13 @@ impl ConsistencyCheck {
         if vote.signer != from {
             return Err(FaultKind::Author { signer: vote.signer, expected: from });
         }
-        if !self.voters.contains(&from) {
-            return Err(FaultKind::Stranger(from));
-        }
+        // first: who has no vote here may have one in the attempt that it is still in
         let Vote { session, slot, value } = vote.body;
         if session != self.session.id() || slot != seat.slot || value != self.value {
             return Err(FaultKind::Session);
+        }
+        if !self.voters.contains(&from) {
+            return Err(FaultKind::Stranger(from));
         }
         vote.verify().map_err(|_| FaultKind::Signature)?;
         self.votes.insert(from, vote.signature());

@@ -53,12 +53,12 @@ impl Publish {
         if acknowledgement.signer != from {
             return Err(FaultKind::Author { signer: acknowledgement.signer, expected: from });
         }
-        if self.session.position(&from).is_none() {
-            return Err(FaultKind::Stranger(from));
-        }
         let Acknowledgement { session, root } = acknowledgement.body;
         if session != self.session.id() || root != self.published.sum.body.root {
             return Err(FaultKind::Session);
+        }
+        if self.session.position(&from).is_none() {
+            return Err(FaultKind::Stranger(from));
         }
         acknowledgement.verify().map_err(|_| FaultKind::Signature)?;
         self.acknowledged.insert(from);

@@ -63,11 +63,11 @@ impl ShareKeys {
         if receipt.signer != from {
             return Err(FaultKind::Author { signer: receipt.signer, expected: from });
         }
-        self.session.participant(&from).ok_or(FaultKind::Stranger(from))?;
         let Receipt { session, confirmed } = &receipt.body;
         if *session != self.session.id() {
             return Err(FaultKind::Session);
         }
+        self.session.participant(&from).ok_or(FaultKind::Stranger(from))?;
         if !ascending(confirmed.iter().map(|(dealer, _)| *dealer)) {
             return Err(FaultKind::Order);
         }

@@ -81,12 +81,12 @@ impl Unmasking {
         if reveal.signer != from {
             return Err(FaultKind::Author { signer: reveal.signer, expected: from });
         }
-        if !self.mask_set.contains(&from) {
-            return Err(FaultKind::Stranger(from));
-        }
         let Reveal { session, survivors, shares } = &reveal.body;
         if *session != self.session.id() || *survivors != self.certificate.survivors.digest() {
             return Err(FaultKind::Session);
+        }
+        if !self.mask_set.contains(&from) {
+            return Err(FaultKind::Stranger(from));
         }
         let right_kind = |(dealer, share): (&MemberId, &RevealedShare)| {
             let survived = self.certificate.survivors.contains(dealer);

@@ -113,6 +113,15 @@ impl AdvertiseKeys {
         self.advertisement.digest()
     }
 
+    #[cfg(feature = "sim")]
+    pub(super) fn spied(&self) -> crate::sim::Spied {
+        crate::sim::Spied {
+            sealing: self.sealing.duplicate(),
+            mask_key: self.secrets.mask_key.duplicate(),
+            self_mask: self.secrets.self_mask.duplicate(),
+        }
+    }
+
     pub(super) fn check(&self, seat: &Seat, roster: &Signed<Roster>) -> Result<Session, FaultKind> {
         let session = Session::new(seat.terms.clone(), roster, &seat.seen)?;
         let mine = session.position(&seat.me).and_then(|at| roster.body.advertisements.get(at));

@@ -13,32 +13,38 @@ use zeroize::Zeroizing;
 use crate::ids::{MemberId, SessionId};
 
 /// The secret half of a session's sealing key; erases itself on drop.
-pub(super) struct SealingKey(StaticSecret);
+pub(crate) struct SealingKey(StaticSecret);
 
 /// From whom to whom, in which session.
 #[derive(Clone, Copy)]
-pub(super) struct Envelope {
-    pub(super) session: SessionId,
-    pub(super) dealer: MemberId,
-    pub(super) receiver: MemberId,
+pub(crate) struct Envelope {
+    pub(crate) session: SessionId,
+    pub(crate) dealer: MemberId,
+    pub(crate) receiver: MemberId,
 }
 
 impl SealingKey {
-    pub(super) fn generate(rng: &mut impl rand_core::CryptoRng) -> Self {
+    pub(crate) fn generate(rng: &mut impl rand_core::CryptoRng) -> Self {
         Self(StaticSecret::random_from_rng(rng))
     }
 
-    pub(super) fn public(&self) -> [u8; 32] {
+    /// The same key once more, for an observer who knows what a corrupt node knows.
+    #[cfg(feature = "sim")]
+    pub(crate) fn duplicate(&self) -> Self {
+        Self(self.0.clone())
+    }
+
+    pub(crate) fn public(&self) -> [u8; 32] {
         PublicKey::from(&self.0).to_bytes()
     }
 
     /// Ciphertext with its tag; `None` where the peer's key contributes nothing.
-    pub(super) fn seal(&self, peer: &[u8; 32], envelope: Envelope, plaintext: &[u8]) -> Option<Vec<u8>> {
+    pub(crate) fn seal(&self, peer: &[u8; 32], envelope: Envelope, plaintext: &[u8]) -> Option<Vec<u8>> {
         self.cipher(peer, envelope)?.encrypt(&Nonce::default(), plaintext).ok()
     }
 
     /// Plaintext; `None` where the ciphertext was not made for this envelope.
-    pub(super) fn open(
+    pub(crate) fn open(
         &self,
         peer: &[u8; 32],
         envelope: Envelope,

@@ -28,6 +28,12 @@ impl SelfMaskSecret {
         self.0.as_bytes()
     }
 
+    /// The same secret once more, for an observer who knows what a corrupt node knows.
+    #[cfg(feature = "sim")]
+    pub(crate) fn duplicate(&self) -> Self {
+        Self(self.0)
+    }
+
     #[cfg(test)]
     pub(crate) fn from_canonical(bytes: [u8; 32]) -> Self {
         Self(Option::from(Scalar::from_canonical_bytes(bytes)).unwrap())

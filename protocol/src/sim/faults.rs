@@ -23,6 +23,8 @@ pub struct Fault {
 pub enum What {
     /// It dies for good.
     Kill,
+    /// It dies, and is back after so long without the secrets of this round, in which it has no part any more.
+    Restart(Duration),
     /// It stops for so long; its connections stay.
     Pause(Duration),
     /// These members cannot reach the others for so long.

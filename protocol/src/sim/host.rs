@@ -9,7 +9,7 @@ use crate::{
     phase::Phase,
 };
 
-use super::network::Envelope;
+use super::report::Envelope;
 
 /// What the simulation leaves to its caller: work on vectors, and looking on.
 pub trait Host {

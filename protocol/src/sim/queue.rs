@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, VecDeque};
 
 use chacha20::{ChaCha20Rng, rand_core::Rng as _};
 
-use crate::ids::MemberId;
+use crate::{ids::MemberId, io::Now};
 
 /// Sender and receiver.
 type Link = (MemberId, MemberId);
@@ -16,11 +16,15 @@ pub(super) struct Queue {
     links: BTreeMap<Link, VecDeque<Vec<u8>>>,
     /// The link of every message in flight, in no order that matters.
     tickets: Vec<Link>,
+    /// Links that stand still, and until when.
+    late: BTreeMap<Link, Now>,
 }
 
 impl Queue {
     pub(super) fn push(&mut self, from: MemberId, to: MemberId, message: Vec<u8>) {
-        self.tickets.push((from, to));
+        if !self.late.contains_key(&(from, to)) {
+            self.tickets.push((from, to));
+        }
         self.links.entry((from, to)).or_default().push_back(message);
     }
 
@@ -35,6 +39,39 @@ impl Queue {
             self.links.remove(&link);
         }
         Some((link.0, link.1, message))
+    }
+
+    /// Puts a message back at the head of its link, which stands still until then.
+    pub(super) fn hold(&mut self, from: MemberId, to: MemberId, message: Vec<u8>, until: Now) {
+        let link = (from, to);
+        self.links.entry(link).or_default().push_front(message);
+        self.tickets.retain(|ticket| *ticket != link);
+        self.late.insert(link, until);
+    }
+
+    /// When the next link that stands still moves again.
+    pub(super) fn next_release(&self) -> Option<Now> {
+        self.late.values().min().copied()
+    }
+
+    /// Lets links move whose time has come.
+    pub(super) fn release(&mut self, now: Now) {
+        let due: Vec<Link> =
+            self.late.iter().filter(|(_, until)| **until <= now).map(|(link, _)| *link).collect();
+        for link in due {
+            self.late.remove(&link);
+            let waiting = self.links.get(&link).map_or(0, VecDeque::len);
+            self.tickets.extend(std::iter::repeat_n(link, waiting));
+        }
+    }
+
+    /// Everything between two members is lost.
+    pub(super) fn lose(&mut self, one: MemberId, other: MemberId) {
+        for link in [(one, other), (other, one)] {
+            self.links.remove(&link);
+            self.late.remove(&link);
+            self.tickets.retain(|ticket| *ticket != link);
+        }
     }
 }
 

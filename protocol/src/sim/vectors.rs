@@ -1,0 +1,143 @@
+//! Vectors beside the state machines: masked, uploaded, passed on, summed, fetched.
+
+use crate::{
+    encoding::packing,
+    hash::Digest,
+    ids::{MemberId, SessionId},
+    io::{Input, JournalEntry, Role, Work},
+    masking::MaskPlan,
+    messages::consistency_check::SurvivorSet,
+    phase::Phase,
+};
+
+use super::{
+    bulk::{Chunks, decode, root_of},
+    host::Host,
+    network::Simulation,
+    violation::Violation,
+};
+
+impl<H: Host> Simulation<'_, H> {
+    fn session_of(&self, id: MemberId) -> Option<SessionId> {
+        let round = self.nodes.get(&id)?.round.as_ref()?;
+        Some(round.member()?.session()?.id())
+    }
+
+    pub(super) fn upload(&mut self, id: MemberId, plan: &MaskPlan, to: MemberId) {
+        let Some(session) = self.session_of(id) else { return };
+        let Some(input) = self.nodes.get(&id).and_then(|node| node.input.as_ref()) else { return };
+        self.host.begin();
+        let chunks = self.host.mask(input, plan, self.terms.layout());
+        let root = root_of(&chunks);
+        self.host.end(id, Role::Member, Phase::MaskedInput);
+        if !self.reaches(&id, &to) {
+            return;
+        }
+        self.handle(id, Role::Member, Input::Done(Work::Uploaded(to, root)));
+        self.host.begin();
+        let received = root_of(&chunks);
+        self.host.end(to, Role::Aggregator, Phase::MaskedInput);
+        self.report.vectors.insert(id, chunks.clone());
+        self.keep(to, session, id, chunks);
+        self.handle(to, Role::Aggregator, Input::Done(Work::Received(id, received)));
+    }
+
+    fn keep(&mut self, at: MemberId, session: SessionId, member: MemberId, chunks: Chunks) {
+        if let Some(node) = self.nodes.get_mut(&at) {
+            node.store.keep_vector(session, member, chunks);
+        }
+    }
+
+    pub(super) fn receive(&mut self, id: MemberId, session: SessionId, members: &[MemberId]) {
+        for member in members {
+            let Some(node) = self.nodes.get(&id) else { return };
+            if let Some(root) = node.store.vector(session, *member).map(|chunks| root_of(chunks)) {
+                self.handle(id, Role::Aggregator, Input::Done(Work::Received(*member, root)));
+            }
+        }
+    }
+
+    pub(super) fn pass_on(&mut self, id: MemberId, vector: MemberId, to: MemberId) {
+        let Some(session) = self.session_of(id).filter(|_| self.reaches(&id, &to)) else { return };
+        let stored = self.nodes.get(&id).and_then(|node| node.store.vector(session, vector)).cloned();
+        let Some(chunks) = stored else { return };
+        let root = root_of(&chunks);
+        self.keep(to, session, vector, chunks);
+        self.handle(to, Role::Member, Input::Done(Work::Held(vector, root)));
+    }
+
+    pub(super) fn unmask(&mut self, id: MemberId, survivors: &SurvivorSet, plan: &MaskPlan) {
+        let Some(session) = self.session_of(id).or_else(|| self.last_session(id)) else { return };
+        let Some(node) = self.nodes.get_mut(&id) else { return };
+        let stored = survivors.ids().map(|member| node.store.vector(session, member));
+        let Some(vectors) = stored.map(|chunks| chunks.map(Vec::as_slice)).collect::<Option<Vec<_>>>() else {
+            return;
+        };
+        self.host.begin();
+        let mut chunks = self.host.sum(&vectors, plan, self.terms.layout());
+        if self.adversary.falsifies_sum(&id)
+            && let Some(byte) = chunks.first_mut().and_then(|chunk| chunk.first_mut())
+        {
+            *byte ^= 1;
+        }
+        let root = root_of(&chunks);
+        self.host.end(id, Role::Aggregator, Phase::Unmasking);
+        node.store.keep_sum(root, chunks);
+        self.handle(id, Role::Aggregator, Input::Done(Work::Summed(root)));
+        self.fetch();
+    }
+
+    /// The session that a node has journalled last: its member may be done with it before its aggregator is.
+    fn last_session(&self, id: MemberId) -> Option<SessionId> {
+        let journal = self.report.journals.get(&id)?;
+        journal.iter().rev().find_map(|entry| match entry {
+            JournalEntry::RosterAccepted { session, .. } => Some(*session),
+            _ => None,
+        })
+    }
+
+    /// Whoever fetches a sum gets it from anybody who can be reached and has it.
+    pub(super) fn fetch(&mut self) {
+        for id in self.ids() {
+            let Some(published) = self.nodes.get(&id).and_then(|node| node.fetching.clone()) else {
+                continue;
+            };
+            let root = published.sum.body.root;
+            let from = self.ids().into_iter().filter(|from| *from == id || self.reaches(&id, from));
+            let found = from.filter_map(|from| self.nodes.get(&from)?.store.sum(&root).cloned()).next();
+            let Some(chunks) = found else { continue };
+            self.host.begin();
+            let aggregate = decode(&self.terms, &chunks, published.certificate.survivors.0.len());
+            let as_announced = root_of(&chunks) == root;
+            self.host.end(id, Role::Member, Phase::Publish);
+            if let Some(aggregate) = aggregate.filter(|_| as_announced)
+                && let Some(node) = self.nodes.get_mut(&id)
+            {
+                node.fetching = None;
+                node.store.keep_sum(root, chunks);
+                self.report.aggregates.insert(id, aggregate);
+                let honest = self.monitor.is_honest(&id) && self.monitor.is_honest(&published.sum.signer);
+                if honest && root != self.plain_sum(&published.certificate.survivors) {
+                    self.monitor.violation(Violation::WrongSum { by: id });
+                }
+                self.handle(id, Role::Member, Input::Done(Work::Stored));
+            }
+        }
+    }
+
+    /// Root of the sum of these members' inputs, without any masks.
+    fn plain_sum(&self, survivors: &SurvivorSet) -> Digest {
+        let add = |chunk: crate::encoding::Chunk| {
+            let mut sum = vec![0u64; chunk.len as usize];
+            let mut words = sum.clone();
+            for input in survivors.ids().filter_map(|id| self.nodes.get(&id)?.input.as_ref()) {
+                input.encode(&chunk, &mut words);
+                sum.iter_mut().zip(&words).for_each(|(sum, word)| *sum = sum.wrapping_add(*word));
+            }
+            let mut packed = Vec::with_capacity(chunk.packed_len());
+            packing::pack(&sum, chunk.bits, &mut packed);
+            packed
+        };
+        root_of(&self.terms.layout().chunks().map(add).collect::<Chunks>())
+    }
+}
