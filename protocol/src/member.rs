@@ -230,6 +230,11 @@ impl Member {
         }
     }
 
+    /// Whether it waits for the roster of this contract, with all its keys.
+    pub(crate) fn waits_for(&self, contract: &Digest) -> bool {
+        matches!(self.state, State::AdvertiseKeys(_)) && self.seat.terms.digest() == contract
+    }
+
     /// Digest of what it has advertised, while it waits for the roster.
     pub(crate) fn advertised(&self) -> Option<Digest> {
         match &self.state {

@@ -151,6 +151,10 @@ impl MaskedInput {
         if receipt.signer != from {
             return Err(FaultKind::Author { signer: receipt.signer, expected: from });
         }
+        // members check the same, and a proposal with such a receipt would be refused
+        if self.session.position(&from).is_none() {
+            return Err(FaultKind::Stranger(from));
+        }
         let Some(chosen) = &self.chosen else { return Err(FaultKind::Unexpected) };
         let survivors = SurvivorSet::of(chosen).digest();
         if receipt.body != (StandbyReceipt { session: self.session.id(), slot: seat.slot, survivors }) {
@@ -243,8 +247,8 @@ impl MaskedInput {
     fn compare(&mut self, from: MemberId, out: &mut Outputs) -> Result<(), FaultKind> {
         match (self.statements.get(&from), self.roots.get(&from)) {
             (Some(statement), Some(root)) if statement.body.root != *root => {
-                self.refused.insert(from);
-                Err(FaultKind::Root)
+                // vectors that are here may be reported again
+                if self.refused.insert(from) { Err(FaultKind::Root) } else { Ok(()) }
             }
             (Some(_), Some(_)) => {
                 self.standbys.here(from, out);

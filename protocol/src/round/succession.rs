@@ -24,7 +24,7 @@ impl Round {
         let session = match bound {
             Some(session) if session.id() == shown.timeout.body.session => session,
             Some(_) => return,
-            None => match self.spectate(&shown.session.roster, now, rng, deeds) {
+            None => match self.bind(&shown.session.roster, now, rng, deeds) {
                 Some(session) => session,
                 None => return,
             },
@@ -77,8 +77,28 @@ impl Round {
         let slot = self.current_slot();
         let looked_to = [slot, slot.saturating_add(1)].iter().any(|slot| self.holder(*slot) == Some(from));
         if !self.over && !self.is_bound() && looked_to {
-            self.spectate(roster, now, rng, deeds);
+            self.bind(roster, now, rng, deeds);
         }
+    }
+
+    /// Accepts a roster from somebody who passes it on. It may have overtaken its author's message: while the
+    /// keys that it lists are here it counts as that one, or whoever is faster than the author could make
+    /// spectators of everybody.
+    fn bind(
+        &mut self,
+        roster: &Signed<Roster>,
+        now: Now,
+        rng: &mut impl CryptoRng,
+        deeds: &mut Deeds,
+    ) -> Option<Arc<Session>> {
+        let waiting = self.member.as_ref().is_some_and(|member| member.waits_for(&roster.body.contract));
+        // what is wrong with an unsigned one is not its author's fault
+        if !waiting || roster.verify().is_err() {
+            return self.spectate(roster, now, rng, deeds);
+        }
+        let message = Message::Roster(Box::new(roster.clone()));
+        self.feed(Role::Member, Input::Message(roster.signer, Box::new(message)), now, rng, deeds);
+        self.session()
     }
 
     /// Whether somebody on my roster deals in another session than mine. One of us was shown a second roster,

@@ -401,9 +401,16 @@ impl<'a, H: Host> Simulation<'a, H> {
     }
 
     /// Ends a piece of work. `before` is the phase in which it was begun, for work that ends the attempt.
+    /// Outside of any phase a node either waits for a contract or is done.
     pub(super) fn end(&mut self, id: MemberId, role: Role, before: Option<Phase>) {
-        let phase = self.nodes.get(&id).and_then(|node| node.round.as_ref()?.phase(role));
-        self.host.end(id, role, phase.or(before).unwrap_or(Phase::Publish));
+        let round = self.nodes.get(&id).and_then(|node| node.round.as_ref());
+        let phase = round.and_then(|round| round.phase(role)).or(before);
+        let phase = phase.or_else(|| round?.phase(Role::Member));
+        let last = self.report.journals.get(&id).and_then(|journal| journal.last());
+        let done =
+            matches!(last, Some(JournalEntry::Acknowledged(..))) || self.report.outcomes.contains_key(&id);
+        let idle = if done { Phase::Publish } else { Phase::AdvertiseKeys };
+        self.host.end(id, role, phase.unwrap_or(idle));
     }
 }
 

@@ -11,7 +11,7 @@ use consort_protocol::{
     },
 };
 
-use crate::world::{World, faults, refused, sent, stranger};
+use crate::world::{World, faults, ignored, refused, sent, stranger};
 
 fn voted() -> World {
     let world = World::new(8, 2).shared().masked();
@@ -87,7 +87,9 @@ fn with_votes_of_another_slot_session_or_set() {
 
 #[test]
 fn of_another_slot_or_session() {
-    refused(&offer(|_, certificate| certificate.slot = 1), FaultKind::Session);
+    // votes of another slot do not add up to anything in this one
+    let out = offer(|_, certificate| certificate.slot = 1);
+    refused(&out, FaultKind::Votes { valid: 0, needed: 6 });
     refused(&offer(|_, certificate| certificate.session.0[0] ^= 1), FaultKind::Session);
 }
 
@@ -153,11 +155,28 @@ fn for_survivors_outside_of_the_mask_set_or_out_of_order() {
     refused(&world.tell(Message::Certificate(Box::new(certificate))), FaultKind::Order);
 }
 
+/// The votes of the others are enough: whoever was away while they were cast, or has given the slot up, still
+/// helps to open what is certified.
 #[test]
-fn before_i_have_voted() {
+fn whoever_has_not_voted_reveals_as_well() {
     let mut world = World::new(8, 2).shared().masked();
-    let certificate = honest_certificate(&world);
-    refused(&world.tell(Message::Certificate(Box::new(certificate))), FaultKind::Unexpected);
+    let victim = world.victim();
+    let certificate = world.certificate(world.survivors(&world.everybody()), &world.without(&[victim]));
+    let out = world.tell(Message::Certificate(Box::new(certificate)));
+    assert_eq!(faults(&out), []);
+    assert!(matches!(sent(&out)[..], [(_, Message::Reveal(_))]));
+}
+
+/// A certificate in which I have a root says nothing to a member that has signed none.
+#[test]
+fn before_i_have_sent_anything() {
+    let ready = World::new(8, 2).shared().masked();
+    let certificate = honest_certificate(&ready);
+    let mut world = World::new(8, 2).shared();
+    ignored(&world.tell(Message::Certificate(Box::new(certificate.clone()))));
+    let mask_set = world.decree(world.mask_set_body());
+    world.tell(Message::MaskSet(Box::new(mask_set)));
+    refused(&world.tell(Message::Certificate(Box::new(certificate))), FaultKind::Altered);
 }
 
 #[test]
@@ -175,11 +194,15 @@ fn from_somebody_who_is_not_the_aggregator() {
 fn a_second_one_reveals_nothing() {
     let mut world = voted();
     let first = honest_certificate(&world);
-    assert_eq!(sent(&world.tell(Message::Certificate(Box::new(first.clone())))).len(), 1);
+    let revealed = sent(&world.tell(Message::Certificate(Box::new(first.clone()))));
+    let [(_, Message::Reveal(reveal))] = &revealed[..] else { panic!("it reveals once") };
     let smaller = world.everybody()[1..].to_vec();
     let second = world.certificate(world.survivors(&smaller), &world.everybody());
-    refused(&world.tell(Message::Certificate(Box::new(second))), FaultKind::Unexpected);
-    refused(&world.tell(Message::Certificate(Box::new(first))), FaultKind::Unexpected);
+    refused(&world.tell(Message::Certificate(Box::new(second))), FaultKind::Equivocation);
+    // the first one again, from whoever goes on with it, gets the same shares again
+    let again = sent(&world.tell(Message::Certificate(Box::new(first))));
+    let [(_, Message::Reveal(repeated))] = &again[..] else { panic!("it reveals again") };
+    assert!(repeated == reveal, "it reveals something else");
 }
 
 /// Of each survivor the share of its self mask, of each other dealer the share of its mask key, of nobody

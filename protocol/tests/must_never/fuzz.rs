@@ -37,7 +37,7 @@ struct Meddler<'a> {
     scene: &'a Scene,
     plan: Vec<(usize, Mischief)>,
     /// Which kinds of message it may touch.
-    kinds: u16,
+    kinds: u32,
     seen: usize,
     delayed: Vec<(usize, Envelope)>,
 }
@@ -89,7 +89,7 @@ impl Meddler<'_> {
     }
 }
 
-fn run(members: usize, seed: u64, plan: Vec<(usize, Mischief)>, kinds: u16) {
+fn run(members: usize, seed: u64, plan: Vec<(usize, Mischief)>, kinds: u32) {
     let scene = Scene::new(members, 3, 0);
     let mut meddler = Meddler { scene: &scene, plan, kinds, seen: 0, delayed: Vec::new() };
     // the invariants are checked there
@@ -105,7 +105,7 @@ proptest! {
         seed: u64,
         plan in prop::collection::vec((1usize..130, mischief()), 1..6),
     ) {
-        run(members, seed, plan, u16::MAX);
+        run(members, seed, plan, u32::MAX);
     }
 
     #[test]
@@ -114,7 +114,7 @@ proptest! {
         seed: u64,
         plan in prop::collection::vec((1usize..130, mischief()), 20..100),
     ) {
-        run(members, seed, plan, u16::MAX);
+        run(members, seed, plan, u32::MAX);
     }
 
     /// All of it hits one kind of message, so that late phases are reached.
@@ -122,7 +122,7 @@ proptest! {
     fn mischief_with_one_kind_of_message(
         members in 4usize..8,
         seed: u64,
-        kind in 0u16..15,
+        kind in 0u32..24,
         plan in prop::collection::vec(mischief(), 150),
     ) {
         run(members, seed, (1..).zip(plan).collect(), 1 << kind);

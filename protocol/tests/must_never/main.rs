@@ -1,5 +1,6 @@
 //! What an honest node must never do (docs/threat-model.md): in each test somebody tries to make it.
 
+mod attempts;
 mod certificate;
 mod evil_members;
 mod fuzz;
@@ -9,10 +10,13 @@ mod oracle;
 mod outsiders;
 mod proposal;
 mod puppet;
+mod refusal;
 mod replay;
 mod result;
 mod roster;
 mod shares;
+mod slots;
+mod standbys;
 mod stoppers;
 mod uniformity;
 mod world;

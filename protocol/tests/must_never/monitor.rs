@@ -1,6 +1,7 @@
 //! A whole simulated attempt with a witness of all traffic, and what must hold of it whatever happens.
 
 use std::{
+    cell::RefCell,
     collections::{BTreeMap, BTreeSet},
     sync::Arc,
 };
@@ -8,16 +9,21 @@ use std::{
 use consort_protocol::{
     array::{Array, Values},
     codec,
-    contract::Terms,
+    contract::{Contract, Terms},
     encoding::{Input, Layout, ValidInput},
     hash::Digest,
     ids::{MemberId, SessionId},
     io::JournalEntry,
     manifest::Policy,
     masking::MaskPlan,
-    messages::{Message, consistency_check::Value, unmasking::RevealedShare},
+    messages::{
+        Message,
+        consistency_check::{Value, Vote},
+        unmasking::RevealedShare,
+    },
     report::Outcome,
-    signing::Identity,
+    roster::{SeenKeys, Session},
+    signing::{Identity, Signature, verify_body},
     sim::{Consortium, Envelope, Host, Report, SequentialHost, Simulation, consortium},
 };
 
@@ -46,6 +52,8 @@ impl Host for Witness {
 pub(crate) struct Scene {
     pub(crate) consortium: Consortium,
     pub(crate) terms: Arc<Terms>,
+    /// Whose keys the test has asked for: nobody else can have signed a lie.
+    suspects: RefCell<BTreeSet<MemberId>>,
 }
 
 pub(crate) struct Played {
@@ -57,13 +65,15 @@ impl Scene {
     pub(crate) fn new(members: usize, round: u64, attempt: u32) -> Self {
         let consortium = consortium(members, Policy::default(), 5).unwrap();
         let terms = crate::world::terms(&consortium, round, attempt, LENGTH);
-        Self { consortium, terms }
+        Self { consortium, terms, suspects: RefCell::default() }
     }
 
-    /// A member that does not aggregate.
+    /// A member that does not aggregate in the first slot.
     pub(crate) fn member(&self, number: usize) -> Arc<Identity> {
-        let mut others = self.consortium.identities.iter();
-        others.by_ref().filter(|it| it.id() != self.terms.aggregator()).nth(number).unwrap().clone()
+        let mut others = self.consortium.identities.iter().filter(|it| it.id() != self.terms.aggregator());
+        let member = others.nth(number).unwrap().clone();
+        self.suspects.borrow_mut().insert(member.id());
+        member
     }
 
     fn values(number: usize) -> Vec<i64> {
@@ -103,7 +113,6 @@ impl Scene {
         for identity in &self.consortium.identities {
             assert!(report.outcomes.contains_key(&identity.id()), "a member never comes to an end");
         }
-        assert!(report.aggregator.is_some(), "the aggregator never comes to an end");
         for (id, aggregate) in &report.aggregates {
             let outcome = &report.outcomes[id];
             let survivors: Vec<MemberId> = outcome.survivors().unwrap().ids().collect();
@@ -115,23 +124,63 @@ impl Scene {
             let completed = matches!(outcome, Outcome::Completed { .. });
             assert_eq!(completed, report.aggregates.contains_key(id), "completed means: has the aggregate");
         }
+        for (_, evidence) in &report.evidence {
+            let culprit = evidence.verify(&self.consortium.manifest).unwrap().culprit;
+            assert!(self.suspects.borrow().contains(&culprit), "somebody honest is convicted");
+        }
 
-        let mut certified: BTreeMap<SessionId, BTreeSet<Digest>> = BTreeMap::new();
+        let mut rosters: BTreeMap<SessionId, BTreeSet<MemberId>> = BTreeMap::new();
+        for entry in report.journals.values().flatten() {
+            if let JournalEntry::RosterAccepted { session, participants, .. } = entry {
+                rosters.insert(*session, participants.iter().copied().collect());
+            }
+        }
+        let mut summed: BTreeMap<MemberId, BTreeSet<SessionId>> = BTreeMap::new();
+        let mut promised: BTreeMap<(MemberId, SessionId), u32> = BTreeMap::new();
+        let mut certified: BTreeMap<SessionId, BTreeSet<Value>> = BTreeMap::new();
         let mut votes: BTreeMap<(MemberId, SessionId, u32), BTreeSet<Value>> = BTreeMap::new();
         let mut roots: BTreeMap<(MemberId, SessionId), BTreeSet<Digest>> = BTreeMap::new();
         let mut kinds: BTreeMap<(MemberId, SessionId, MemberId), BTreeSet<bool>> = BTreeMap::new();
         for Envelope { from, message, .. } in sent {
             match message {
                 Message::Certificate(it) => {
-                    certified.entry(it.session).or_default().insert(it.survivors.digest());
+                    let value = Value::Survivors(it.survivors.digest());
+                    self.check_votes((it.session, it.slot, value), &it.votes, &rosters);
+                    certified.entry(it.session).or_default().insert(value);
+                    for id in it.survivors.ids() {
+                        summed.entry(id).or_default().insert(it.session);
+                    }
                 }
                 Message::Published(it) => {
                     let certificate = &it.certificate;
-                    certified.entry(certificate.session).or_default().insert(certificate.survivors.digest());
+                    let value = Value::Survivors(certificate.survivors.digest());
+                    self.check_votes(
+                        (certificate.session, certificate.slot, value),
+                        &certificate.votes,
+                        &rosters,
+                    );
+                    certified.entry(certificate.session).or_default().insert(value);
+                    for id in certificate.survivors.ids() {
+                        summed.entry(id).or_default().insert(certificate.session);
+                    }
+                }
+                Message::Abandonment(it) => {
+                    let Contract { round, task, .. } = self.terms.contract();
+                    let (manifest, seen) = (&self.consortium.manifest, SeenKeys::default());
+                    let session =
+                        Session::from_proof(manifest, *round, task, &it.session, &seen).unwrap().id();
+                    self.check_votes((session, it.slot, Value::Abandon), &it.votes, &rosters);
+                    certified.entry(session).or_default().insert(Value::Abandon);
+                }
+                Message::TimedOut(it) => {
+                    let highest = promised.entry((*from, it.body.session)).or_default();
+                    *highest = it.body.slot.max(*highest);
                 }
                 Message::Vote(it) => {
                     let slot = (*from, it.body.session, it.body.slot);
                     votes.entry(slot).or_default().insert(it.body.value);
+                    let promise = promised.get(&(*from, it.body.session));
+                    assert!(promise.is_none_or(|slot| *slot < it.body.slot), "a vote in a slot given up");
                 }
                 Message::MaskedInput(it) => {
                     roots.entry((*from, it.body.session)).or_default().insert(it.body.root);
@@ -147,10 +196,29 @@ impl Scene {
                 _ => {}
             }
         }
-        assert!(certified.values().all(|sets| sets.len() == 1), "two sets are certified in one session");
+        assert!(certified.values().all(|sets| sets.len() == 1), "two values are certified in one session");
+        assert!(summed.values().all(|sessions| sessions.len() == 1), "an input is in two certified sets");
         assert!(votes.values().all(|sets| sets.len() == 1), "somebody votes twice in a slot");
         assert!(roots.values().all(|sets| sets.len() == 1), "somebody sends two vectors in one session");
         assert!(kinds.values().all(|kinds| kinds.len() == 1), "somebody reveals both kinds of share");
+    }
+
+    /// Votes of one slot make a certificate, and a threshold of its roster.
+    fn check_votes(
+        &self,
+        (session, slot, value): (SessionId, u32, Value),
+        votes: &[(MemberId, Signature)],
+        rosters: &BTreeMap<SessionId, BTreeSet<MemberId>>,
+    ) {
+        let roster = &rosters[&session];
+        let vote = Vote { session, slot, value };
+        let valid: BTreeSet<MemberId> = votes
+            .iter()
+            .filter(|(id, signature)| roster.contains(id) && verify_body(&vote, id, signature))
+            .map(|(id, _)| *id)
+            .collect();
+        let needed = self.terms.manifest().threshold(roster.len()).unwrap().get();
+        assert!(valid.len() >= needed, "a certificate with {} votes, {needed} are needed", valid.len());
     }
 }
 
@@ -162,6 +230,13 @@ impl Played {
     /// Who was blamed for what, and by whom.
     pub(crate) fn blames(&self) -> Vec<(MemberId, MemberId, consort_protocol::fault::FaultKind)> {
         self.report.faults.iter().map(|(by, fault)| (*by, fault.who, fault.kind.clone())).collect()
+    }
+
+    /// Nobody but these was blamed for anything.
+    #[track_caller]
+    pub(crate) fn only_blamed(&self, liars: &[MemberId]) {
+        let innocent = self.blames().into_iter().find(|(_, who, _)| !liars.contains(who));
+        assert_eq!(innocent, None, "somebody honest is blamed");
     }
 }
 

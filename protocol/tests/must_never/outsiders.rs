@@ -32,6 +32,7 @@ fn imitate(envelope: &Envelope, identity: &Identity) -> Option<Envelope> {
         Message::Vote(it) => Message::Vote(by(it, identity)),
         Message::Reveal(it) => Message::Reveal(by(it, identity)),
         Message::Acknowledge(it) => Message::Acknowledge(by(it, identity)),
+        Message::StandbyReceipt(it) => Message::StandbyReceipt(by(it, identity)),
         _ => return None,
     };
     Some(Envelope { from: identity.id(), to: envelope.to, message })
@@ -73,8 +74,8 @@ fn somebody_outside_of_the_mask_set() {
         &outsider,
         |envelope| matches!(&envelope.message, Message::Shares(sealed) if sealed.dealer == id),
     );
-    // advertisement and receipt are for those on the roster, the acknowledgement for everybody on it
-    assert_eq!((tried.len(), refused), (6, 3));
+    // advertisement, receipt, acknowledgement and standing by are for everybody on the roster
+    assert_eq!((tried.len(), refused), (7, 3));
 }
 
 /// A member that is not on the roster.
@@ -89,7 +90,7 @@ fn somebody_outside_of_the_roster() {
         |envelope| matches!(&envelope.message, Message::Advertise(it) if it.signer == id),
     );
     // the imitated advertisement has another member's keys
-    assert_eq!((tried.len(), refused), (6, 5));
+    assert_eq!((tried.len(), refused), (7, 6));
 }
 
 #[test]

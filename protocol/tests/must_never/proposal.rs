@@ -2,12 +2,13 @@
 
 use consort_protocol::{
     fault::FaultKind,
-    io::{Input, JournalEntry, Output},
+    io::{Input, JournalEntry, Output, Work},
     messages::{
         Message,
-        consistency_check::{Proposal, Proposed},
+        consistency_check::{Proposal, Proposed, SurvivorSet},
         masked_input::MaskedInput,
     },
+    report::{AbortReason, Outcome},
     signing::Signed,
 };
 
@@ -21,6 +22,11 @@ fn offer(change: impl FnOnce(&World, &mut Proposal)) -> Vec<Output> {
     let mut world = masked();
     let mut body = world.proposal_body(&world.everybody());
     change(&world, &mut body);
+    // whatever the set is, the standbys hold it
+    let receipts = world.standbys(0, &SurvivorSet::of(statements(&mut body)));
+    if let Proposed::Survivors { standbys, .. } = &mut body.value {
+        *standbys = receipts;
+    }
     let proposal = world.decree(body);
     world.tell(Message::Proposal(Box::new(proposal)))
 }
@@ -102,7 +108,8 @@ fn with_a_survivor_twice_or_out_of_order() {
 #[test]
 fn with_the_forged_signature_of_a_survivor() {
     let out = offer(|world, body| {
-        let at = (0..8).find(|at| world.honest.contains_key(&statements(body)[*at].signer)).unwrap();
+        let other = world.honest_ids()[1];
+        let at = statements(body).iter().position(|statement| statement.signer == other).unwrap();
         statements(body)[at].body.root = [1; 32];
     });
     refused(&out, FaultKind::Signature);
@@ -177,7 +184,16 @@ fn a_second_one_gets_no_second_vote() {
 fn a_second_vector_is_not_stated() {
     let mut world = masked();
     let victim = world.victim();
-    let again = consort_protocol::io::Work::Uploaded(world.aggregator(), [1; 32]);
-    ignored(&world.input(&victim, Input::Done(again)));
-    assert_eq!(world.statements[&victim].body.root, root_of(&victim));
+    let uploaded = |world: &World, root| Input::Done(Work::Uploaded(world.aggregator(), root));
+    // the same vector once more, for an aggregator that may not have heard
+    let again = uploaded(&world, root_of(&victim));
+    let said = sent(&world.input(&victim, again));
+    let [(_, Message::MaskedInput(repeated))] = &said[..] else { panic!("it says the same again") };
+    assert_eq!(**repeated, world.statements[&victim]);
+    // another one: whatever happened, this member has no part in the session any more
+    let other = uploaded(&world, [1; 32]);
+    let out = world.input(&victim, other);
+    let [Output::Finished(Outcome::Aborted(AbortReason::Local { .. }))] = &out[..] else {
+        panic!("it goes on with another vector")
+    };
 }

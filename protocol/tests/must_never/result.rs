@@ -6,13 +6,14 @@ use consort_protocol::{
     messages::{
         Abort, Message,
         publish::{Published, Sum},
+        share_keys::MaskSet,
     },
     phase::Phase,
     report::AbortReason,
     signing::Signed,
 };
 
-use crate::world::{World, faults, ignored, refused, sent};
+use crate::world::{World, faults, gave_up, ignored, refused, sent};
 
 fn revealed() -> World {
     let world = World::new(8, 2).shared().masked();
@@ -70,7 +71,14 @@ fn with_the_certificate_of_another_set_session_or_slot() {
     });
     refused(&out, FaultKind::Session);
     refused(&offer(|_, published| published.certificate.session.0[0] ^= 1), FaultKind::Session);
-    refused(&offer(|_, published| published.certificate.slot = 1), FaultKind::Session);
+    // the sum is of whose slot it was
+    let mut author = None;
+    let out = offer(|world, published| {
+        published.certificate.slot = 1;
+        let expected = world.terms.holder(1).unwrap();
+        author = Some(FaultKind::Author { signer: world.aggregator(), expected });
+    });
+    refused(&out, author.unwrap());
 }
 
 #[test]
@@ -109,12 +117,34 @@ fn signed_by_somebody_else_or_not_at_all() {
     refused(&out, author.unwrap());
 }
 
-/// Before it has revealed, a member knows of nothing that could have a result.
+/// Its certificate is all that a result needs: whoever has missed what led to it, even the mask set, takes it.
+/// Before the roster there is nothing to check it against.
 #[test]
-fn too_early() {
-    let mut world = World::new(8, 2).shared().masked();
-    let published = honest(&world);
-    ignored(&world.tell(Message::Published(Box::new(published))));
+fn whoever_has_missed_the_rest_takes_it() {
+    let published = honest(&World::new(8, 2).shared().masked());
+    let mut unbound = World::new(8, 2);
+    ignored(&unbound.tell(Message::Published(Box::new(published.clone()))));
+    for mut world in [World::new(8, 2).shared(), World::new(8, 2).shared().masked()] {
+        let out = world.tell(Message::Published(Box::new(published.clone())));
+        assert_eq!((faults(&out).len(), fetches(&out), sent(&out).len()), (0, 1, 0));
+    }
+}
+
+/// The mask set that comes with it is checked like any other.
+#[test]
+fn with_another_mask_set() {
+    let restated = |change: &dyn Fn(&mut MaskSet)| {
+        offer(|world, published| {
+            let mut body = published.mask_set.body.clone();
+            change(&mut body);
+            published.mask_set = world.decree(body);
+        })
+    };
+    refused(&restated(&|body| body.session.0[0] ^= 1), FaultKind::Session);
+    refused(&restated(&|body| body.dealers.swap(0, 1)), FaultKind::Order);
+    refused(&restated(&|body| body.dealers.truncate(5)), FaultKind::TooFew { found: 5, needed: 6 });
+    let out = offer(|_, published| published.mask_set.body.dealers[0].1 = [1; 32]);
+    refused(&out, FaultKind::Signature);
 }
 
 #[test]
@@ -127,17 +157,23 @@ fn an_abort_counts_from_the_aggregator_and_for_this_contract_only() {
 
     let by_other = world.sign(body.clone(), &other);
     let author = FaultKind::Author { signer: other, expected: aggregator };
-    refused(&world.say(other, &victim, Message::Abort(Box::new(by_other.clone()))), author.clone());
-    refused(&world.tell(Message::Abort(Box::new(by_other))), author);
-    let elsewhere = world.decree(Abort { contract: [1; 32], ..body.clone() });
-    refused(&world.tell(Message::Abort(Box::new(elsewhere))), FaultKind::Session);
+    let out = world.say(other, &victim, Message::Abort(Box::new(by_other.clone())));
+    assert_eq!(out.len(), 1, "somebody else ends the slot");
+    refused(&out, author.clone());
+    for elsewhere in [Abort { contract: [1; 32], ..body.clone() }, Abort { slot: 1, ..body.clone() }] {
+        let elsewhere = world.decree(elsewhere);
+        refused(&world.tell(Message::Abort(Box::new(elsewhere))), FaultKind::Session);
+    }
+    // one that tells lies about its own end has no further use
     let wrong = world.signature(world.mask_set_like(), &aggregator);
     let forged = Signed::from_parts(body.clone(), aggregator, wrong);
-    refused(&world.tell(Message::Abort(Box::new(forged))), FaultKind::Signature);
-    assert!(world.honest[&victim].phase().is_some(), "it goes on");
+    for (lie, kind) in [(by_other, author), (forged, FaultKind::Signature)] {
+        let mut world = World::new(8, 2).shared();
+        refused(&world.tell(Message::Abort(Box::new(lie))), kind);
+    }
 
     let real = world.decree(body);
-    let out = world.tell(Message::Abort(Box::new(real)));
-    assert_eq!(faults(&out), []);
-    assert!(world.honest[&victim].phase().is_none());
+    let shown = gave_up(&world.tell(Message::Abort(Box::new(real.clone()))));
+    assert_eq!((shown.timeout.body.slot, shown.timeout.body.vote), (0, None));
+    ignored(&world.tell(Message::Abort(Box::new(real))));
 }

@@ -71,7 +71,15 @@ impl Setup {
 
     /// A bad share is refused, and a good one of the same dealer still counts.
     fn bad(mut self, sealed: SealedShares, kind: FaultKind) {
-        refused(&self.deliver(sealed), kind);
+        let out = self.deliver(sealed);
+        refused(&out, kind.clone());
+        // what the dealer has signed and nobody honest signs is proved, too
+        let proven = out.iter().filter_map(|output| match output {
+            Output::Evidence(it) => Some(it.verify(&self.world.consortium.manifest).unwrap().culprit),
+            _ => None,
+        });
+        let provable = matches!(kind, FaultKind::Share | FaultKind::Commitments);
+        assert_eq!(proven.collect::<Vec<_>>(), if provable { vec![self.dealer] } else { Vec::new() });
         let part = self.part();
         let good = self.seal(part);
         ignored(&self.deliver(good.clone()));
@@ -302,9 +310,7 @@ fn early_ones_are_kept_beside_those_of_earlier_sessions() {
         let roster = world.decree(world.roster_body());
         let out = world.tell(Message::Roster(Box::new(roster)));
         assert_eq!(faults(&out), [], "late is not wrong");
-        let tick = consort_protocol::io::Input::Tick;
-        let now = world.terms.deadline(consort_protocol::phase::Phase::ShareKeys);
-        let out = world.honest.get_mut(&victim).unwrap().handle(tick, now, &mut world.rng);
+        let out = world.at(world.terms.deadline(consort_protocol::phase::Phase::ShareKeys));
         let [(_, Message::Receipt(receipt, _))] = &sent(&out)[..] else { panic!("it reports what it has") };
         let confirmed: Vec<MemberId> = receipt.body.confirmed.iter().map(|(id, _)| *id).collect();
         assert!(confirmed.contains(&dealer), "an early share was lost");

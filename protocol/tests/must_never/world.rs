@@ -10,7 +10,6 @@ use consort_protocol::{
     array::Dtype,
     contract::{Task, Terms, spec_for},
     encoding::Reduction,
-    fault::FaultKind,
     hash::{Digest, digest},
     ids::MemberId,
     io::{Input, Now, Output, Work},
@@ -27,13 +26,13 @@ use consort_protocol::{
         share_keys::{DealtCommitments, MaskSet, Receipt},
         unmasking::Reveal,
     },
-    report::Outcome,
     roster::{SeenKeys, Session},
     signing::{Identity, Signature, Signed, Statement, sign_body},
     sim::{Consortium, consortium},
 };
 
 use crate::puppet::Puppet;
+pub(crate) use crate::refusal::{faults, gave_up, ignored, refused, sent};
 
 pub(crate) struct World {
     pub(crate) consortium: Consortium,
@@ -151,6 +150,15 @@ impl World {
         self.honest.get_mut(to).unwrap().handle(input, Now::ZERO, &mut self.rng)
     }
 
+    /// It is later, and the aggregator has just been heard of.
+    pub(crate) fn at(&mut self, now: Now) -> Vec<Output> {
+        let (aggregator, victim) = (self.aggregator(), self.victim());
+        let alive = Input::Message(aggregator, Box::new(Message::Alive(*self.terms.digest())));
+        let member = self.honest.get_mut(&victim).unwrap();
+        assert!(member.handle(alive, now, &mut self.rng).is_empty());
+        member.handle(Input::Tick, now, &mut self.rng)
+    }
+
     pub(crate) fn honest_ids(&self) -> Vec<MemberId> {
         self.honest.keys().copied().collect()
     }
@@ -238,17 +246,20 @@ impl World {
     }
 
     pub(crate) fn proposal_body(&self, survivors: &[MemberId]) -> Proposal {
-        let statement = |id: &MemberId| self.statements[id].clone();
-        let statements: Vec<_> = survivors.iter().map(statement).collect();
-        let standbys = self.standbys(&SurvivorSet::of(&statements));
-        let value = Proposed::Survivors { statements, standbys };
-        Proposal { session: self.session().id(), slot: 0, value }
+        self.proposal_in(0, survivors)
     }
 
-    /// Receipts of as many members as have to stand by, none of them the aggregator.
-    pub(crate) fn standbys(&self, survivors: &SurvivorSet) -> Vec<Signed<StandbyReceipt>> {
-        let body = StandbyReceipt { session: self.session().id(), slot: 0, survivors: survivors.digest() };
-        let ids = self.statements.keys().filter(|id| **id != self.aggregator());
+    pub(crate) fn proposal_in(&self, slot: u32, survivors: &[MemberId]) -> Proposal {
+        let statements: Vec<_> = survivors.iter().map(|id| self.statements[id].clone()).collect();
+        let standbys = self.standbys(slot, &SurvivorSet::of(&statements));
+        let value = Proposed::Survivors { statements, standbys };
+        Proposal { session: self.session().id(), slot, value }
+    }
+
+    /// Receipts of as many members as have to stand by in a slot, none of them its aggregator.
+    pub(crate) fn standbys(&self, slot: u32, survivors: &SurvivorSet) -> Vec<Signed<StandbyReceipt>> {
+        let body = StandbyReceipt { session: self.session().id(), slot, survivors: survivors.digest() };
+        let ids = self.statements.keys().filter(|id| Some(**id) != self.terms.holder(slot));
         ids.take(self.session().standbys(survivors.0.len())).map(|id| self.sign(body, id)).collect()
     }
 
@@ -329,37 +340,6 @@ pub(crate) fn root_of(id: &MemberId) -> Digest {
 /// Somebody who is no member of any consortium.
 pub(crate) fn stranger() -> Identity {
     Identity::from_secret(&[77; 32])
-}
-
-pub(crate) fn sent(out: &[Output]) -> Vec<(MemberId, Message)> {
-    let send = |output: &Output| match output {
-        Output::Send(to, message) => Some((*to, (**message).clone())),
-        _ => None,
-    };
-    out.iter().filter_map(send).collect()
-}
-
-pub(crate) fn faults(out: &[Output]) -> Vec<FaultKind> {
-    let fault = |output: &Output| match output {
-        Output::Fault(fault) => Some(fault.kind.clone()),
-        _ => None,
-    };
-    out.iter().filter_map(fault).collect()
-}
-
-/// The fault is named, and nothing leaves the member: no message, no vector, no note on disk. At most it
-/// gives the attempt up.
-#[track_caller]
-pub(crate) fn refused(out: &[Output], kind: FaultKind) {
-    assert_eq!(faults(out), [kind]);
-    let silent = |output: &Output| matches!(output, Output::Fault(_) | Output::Finished(Outcome::Aborted(_)));
-    assert!(out.iter().all(silent), "something leaves a member that refuses");
-}
-
-/// Nothing at all happens.
-#[track_caller]
-pub(crate) fn ignored(out: &[Output]) {
-    assert!(out.is_empty(), "a repeated statement has an effect");
 }
 
 impl World {
