@@ -127,6 +127,31 @@ impl Node {
     /// [`StartError`]: the home is in use or damaged, an address cannot be listened on, or the identity is
     /// not a member's.
     pub fn start(options: NodeOptions, observer: Arc<dyn Observer>) -> Result<Self, StartError> {
+        Self::launch(options, observer, |_| {})
+    }
+
+    /// Starts a node that follows the protocol but for one lie.
+    ///
+    /// # Errors
+    /// [`StartError`], as [`Self::start`].
+    #[cfg(feature = "lies")]
+    pub fn start_lying(
+        options: NodeOptions,
+        observer: Arc<dyn Observer>,
+        lie: consort_protocol::sim::Lie,
+        seed: u64,
+    ) -> Result<Self, StartError> {
+        Self::launch(options, observer, |driver| {
+            let (identity, manifest) = (driver.identity.clone(), driver.manifest.clone());
+            driver.lying = Some(crate::round::driver::Lying::new(lie, identity, manifest, seed));
+        })
+    }
+
+    fn launch(
+        options: NodeOptions,
+        observer: Arc<dyn Observer>,
+        with: impl FnOnce(&mut Driver),
+    ) -> Result<Self, StartError> {
         let NodeOptions { home, identity, manifest, listen, peers } = options;
         let home_error = |source| StartError::Home { path: home.path().to_path_buf(), source };
         let ledger = Ledger::open(&home.ledger())?;
@@ -150,7 +175,7 @@ impl Node {
         let (network, events) = network::start(config)?;
         let (commands, receiver) = mpsc::channel(limits::MAX_COMMANDS);
         let stop = CancellationToken::new();
-        let driver = Driver {
+        let mut driver = Driver {
             manifest: manifest.clone(),
             identity: Arc::new(identity.signing()),
             network: network.clone(),
@@ -161,8 +186,11 @@ impl Node {
             exhibits: Exhibits::new(home.evidence()),
             observer: observer.clone(),
             stop: stop.clone(),
+            #[cfg(feature = "lies")]
+            lying: None,
             state,
         };
+        with(&mut driver);
         let runtime = tokio::runtime::Handle::current();
         runtime.spawn(report_addresses(network.clone(), observer));
         let driver = thread::Builder::new()

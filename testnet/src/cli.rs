@@ -7,6 +7,7 @@ mod check;
 mod check_faults;
 mod fault;
 mod flags;
+mod lie;
 #[cfg(test)]
 mod tests;
 
@@ -19,6 +20,7 @@ use crate::workload::vectors::Reduction;
 
 pub(crate) use fault::{Deed, Fault, Who, list};
 pub(crate) use flags::Transport;
+pub(crate) use lie::Telling;
 
 /// What to do.
 #[derive(Debug, PartialEq)]
@@ -46,6 +48,8 @@ pub(crate) struct Run {
     pub(crate) out: Option<PathBuf>,
     /// What happens to whom and when, all of it possible in this run.
     pub(crate) faults: Vec<Fault>,
+    /// Who lies, in all rounds.
+    pub(crate) lies: Vec<Telling>,
     /// What the nodes talk over.
     pub(crate) transport: Transport,
     /// Directory where homes and logs stay; absent or empty now.

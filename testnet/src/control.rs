@@ -26,6 +26,8 @@ pub(crate) struct Assignment {
     pub(crate) share: Share,
     /// Where it stops and waits for its fate.
     pub(crate) holds: Vec<Hold>,
+    /// The name of the lie that it tells, if any.
+    pub(crate) lie: Option<String>,
 }
 
 impl Assignment {
@@ -175,6 +177,13 @@ pub(crate) enum Word {
     },
     /// It has taken its input back.
     Withdrawn(u32),
+    /// It has proof that a member broke the protocol.
+    Convicted {
+        /// Public key of the culprit, in hexadecimal.
+        culprit: String,
+        /// What it did.
+        crime: String,
+    },
     /// It cannot go on.
     Broken(String),
 }

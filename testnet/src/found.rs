@@ -173,6 +173,7 @@ impl Founded {
         run: &Run,
         share: Share,
         holds: Vec<Hold>,
+        lie: Option<String>,
         peers: Vec<String>,
     ) -> anyhow::Result<PathBuf> {
         let path = folder.join(format!("node-{index:03}"));
@@ -194,6 +195,7 @@ impl Founded {
             peers,
             share,
             holds,
+            lie,
         };
         assignment.write(&path)?;
         Ok(path)

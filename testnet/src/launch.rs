@@ -96,7 +96,15 @@ async fn launch(
     }
     let mut known = Vec::new();
     for index in 0..run.nodes {
-        let home = founded.home(&folder, index, run, plan.share(index), plan.holds(index), known.clone())?;
+        let home = founded.home(
+            &folder,
+            index,
+            run,
+            plan.share(index),
+            plan.holds(index),
+            plan.lie(index),
+            known.clone(),
+        )?;
         rounds.fleet.start(index, &home)?;
         rounds.homes.push(home);
         if index == 0 {
@@ -119,6 +127,7 @@ async fn launch(
         restarts: Vec::new(),
         pauses: Vec::new(),
         partitions: Vec::new(),
+        convicted: Vec::new(),
         soak: None,
         baselines: None,
         wall_ms: 0,

@@ -106,7 +106,7 @@ async fn serve(home: Home, assignment: Assignment, mut orders: mpsc::Receiver<Or
         listen: vec![assignment.listen.parse()?],
         peers: assignment.peers.iter().map(|peer| peer.parse()).collect::<Result<_, _>>()?,
     };
-    let node = Arc::new(Node::start(options, narrator.clone())?);
+    let node = Arc::new(start(options, narrator.clone(), &assignment)?);
     *narrator.network.lock().unwrap_or_else(PoisonError::into_inner) = Some(node.network().clone());
     let mut source = Source::new(&assignment)?;
     let (learned, mut lessons) = mpsc::channel::<Vec<f32>>(4);
@@ -150,6 +150,20 @@ async fn serve(home: Home, assignment: Assignment, mut orders: mpsc::Receiver<Or
     }
     // the launcher has what it asked for: nothing is worth waiting for
     Ok(())
+}
+
+#[cfg(feature = "lies")]
+fn start(options: NodeOptions, narrator: Arc<Narrator>, assignment: &Assignment) -> anyhow::Result<Node> {
+    match &assignment.lie {
+        Some(name) => Ok(Node::start_lying(options, narrator, name.parse()?, assignment.seed)?),
+        None => Ok(Node::start(options, narrator)?),
+    }
+}
+
+#[cfg(not(feature = "lies"))]
+fn start(options: NodeOptions, narrator: Arc<Narrator>, assignment: &Assignment) -> anyhow::Result<Node> {
+    anyhow::ensure!(assignment.lie.is_none(), "this testnet was built without lies");
+    Ok(Node::start(options, narrator)?)
 }
 
 async fn aggregate(
@@ -307,7 +321,11 @@ impl Observer for Narrator {
                     None
                 }
                 NodeEvent::Received { vectors, expected, .. } => Some(Word::Received { vectors, expected }),
-                NodeEvent::Fault(_) | NodeEvent::Convicted(_) | NodeEvent::Aggregated { .. } => None,
+                NodeEvent::Convicted(proven) => {
+                    let crime = proven.crime.to_string();
+                    Some(Word::Convicted { culprit: key(&proven.culprit), crime })
+                }
+                NodeEvent::Fault(_) | NodeEvent::Aggregated { .. } => None,
                 NodeEvent::RoundOver { round: number, attempts, .. } => {
                     let attempts = attempts.iter().map(|record| attempt(number, record)).collect();
                     Some(Word::Over { round, attempts })

@@ -141,6 +141,19 @@ impl Plan {
         }
     }
 
+    /// Indices of the nodes that lie.
+    pub(crate) fn liars(&self) -> BTreeSet<usize> {
+        (0..self.run.nodes).filter(|index| self.lie(*index).is_some()).collect()
+    }
+
+    /// The lie that a node tells, if any.
+    pub(crate) fn lie(&self, index: usize) -> Option<String> {
+        let first = self.founded.order(0).first().copied();
+        let tells = |who| who == Who::Node(index) || (who == Who::Aggregator && first == Some(index));
+        let telling = self.run.lies.iter().find(|telling| tells(telling.who))?;
+        Some(telling.lie.word().to_owned())
+    }
+
     /// Where a node stops, because something may happen to it there.
     pub(crate) fn holds(&self, index: usize) -> Vec<Hold> {
         let faults = self.run.faults.iter();

@@ -37,6 +37,7 @@ pub(crate) async fn play(
         report.pauses.append(&mut outcome.pauses);
         report.partitions.append(&mut outcome.partitions);
         let mut round = describe(plan, number, &outcome, checker)?;
+        report.convicted.clone_from(&rounds.convicted);
         let failed = failure(number, &outcome, &round);
         say(rounds, &round);
         keep(plan, number, &outcome)?;

@@ -40,6 +40,8 @@ pub(crate) struct Report {
     pub(crate) pauses: Vec<Paused>,
     /// When nodes were cut off from each other.
     pub(crate) partitions: Vec<Parted>,
+    /// The members that were proved to have broken the protocol.
+    pub(crate) convicted: Vec<Convict>,
     /// What the nodes used, and which rounds failed; for a soak only.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) soak: Option<Soak>,
@@ -48,6 +50,19 @@ pub(crate) struct Report {
     pub(crate) baselines: Option<Baselines>,
     /// The whole run, from the first process to the last.
     pub(crate) wall_ms: u64,
+}
+
+/// A member that broke the protocol, as the others can prove.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Convict {
+    /// Its index.
+    pub(crate) node: usize,
+    /// Its peer id.
+    pub(crate) peer: String,
+    /// What it did.
+    pub(crate) crime: String,
+    /// The round in which the others found it out.
+    pub(crate) round: u32,
 }
 
 /// One round.
@@ -301,6 +316,7 @@ pub(crate) mod tests {
                 round: 1,
                 seconds: 5.0,
             }],
+            convicted: Vec::new(),
             soak: None,
             baselines: Some(Baselines {
                 federated_plain: vec![0.724, 0.9124],
@@ -318,7 +334,7 @@ pub(crate) mod tests {
         let keys = |value: &Value| value.as_object().unwrap().keys().cloned().collect::<Vec<_>>().join(" ");
         assert_eq!(
             keys(&json),
-            "all_correct baselines distinct_aggregators kills nodes partitions pauses peers restarts rounds seed \
+            "all_correct baselines convicted distinct_aggregators kills nodes partitions pauses peers restarts rounds seed \
              vector_len wall_ms workload"
         );
         let round = &json["rounds"][1];

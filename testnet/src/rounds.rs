@@ -19,6 +19,7 @@ use crate::{
     fleet::Fleet,
     found::Founded,
     plan::Plan,
+    report::Convict,
     view::View,
 };
 
@@ -71,13 +72,17 @@ pub(crate) struct Rounds<'a> {
     prepared: BTreeSet<usize>,
     /// The round that a node's waiting input is for.
     outstanding: BTreeMap<usize, u32>,
-    /// Nodes that stood still or were cut off in this round.
+    /// Nodes that lie: whatever becomes of them is their own doing.
+    liars: BTreeSet<usize>,
+    /// Nodes that lie, or that stood still or were cut off in this round.
     disturbed: BTreeSet<usize>,
     /// Nodes that have missed results, and with them what the shared model has learned.
     stale: BTreeSet<usize>,
     /// A file with the shared model by now.
     pub(crate) model: Option<PathBuf>,
     current: RoundOutcome,
+    /// Members that were proved to have broken the protocol.
+    pub(crate) convicted: Vec<Convict>,
     /// Aggregates of earlier rounds that came late: the round, who has it, and what.
     pub(crate) late: Vec<(u32, usize, Delivered)>,
     used: BTreeMap<usize, u64>,
@@ -101,10 +106,12 @@ impl<'a> Rounds<'a> {
             returning: BTreeSet::new(),
             prepared: BTreeSet::new(),
             outstanding: BTreeMap::new(),
+            liars: plan.liars(),
             disturbed: BTreeSet::new(),
             stale: BTreeSet::new(),
             model: None,
             current: RoundOutcome::new(0),
+            convicted: Vec::new(),
             late: Vec::new(),
             used: BTreeMap::new(),
         }
@@ -144,6 +151,7 @@ impl<'a> Rounds<'a> {
     pub(crate) async fn run(&mut self, round: u32) -> anyhow::Result<RoundOutcome> {
         self.current = RoundOutcome::new(round);
         self.disturbed = self.fleet.alive().into_iter().filter(|node| !self.is_at_hand(*node)).collect();
+        self.disturbed.extend(&self.liars);
         self.bring_back().await?;
         let participants = self.participants(round).await?;
         self.prepare(round, &participants).await?;
@@ -254,6 +262,16 @@ impl<'a> Rounds<'a> {
         Ok(())
     }
 
+    /// The first proof against each is told.
+    fn convicted(&mut self, culprit: &str, crime: String) {
+        let Some(node) = self.founded.index_of_key(culprit) else { return };
+        if self.convicted.iter().all(|convict| convict.node != node) {
+            let round = self.current.round;
+            self.view.say(&format!("round {round}: node {node} convicted of {crime}"));
+            self.convicted.push(Convict { node, peer: self.founded.peer(node), crime, round });
+        }
+    }
+
     /// Nodes whose input of this round is still out.
     fn waiting(&self) -> Vec<usize> {
         let ours = |(_, round): &(&usize, &u32)| **round == self.current.round;
@@ -329,6 +347,7 @@ impl<'a> Rounds<'a> {
                     self.view.say(&format!("round {round}: node {from} has no aggregate: {reason}"));
                 }
             }
+            Word::Convicted { culprit, crime } => self.convicted(&culprit, crime),
             Word::Withdrawn(_) => drop(self.outstanding.remove(&from)),
             Word::Broken(reason) => bail!("node {from}: {reason}"),
             Word::Prepared(_) | Word::Aggregates { .. } | Word::Over { .. } => {}

@@ -4,7 +4,7 @@ use std::fmt::Write;
 use std::io::IsTerminal;
 
 use crate::cli::list;
-use crate::report::{Parted, Report, Round, Struck};
+use crate::report::{Convict, Parted, Report, Round, Struck};
 
 pub(crate) const BOLD: &str = "1";
 pub(crate) const DIM: &str = "2";
@@ -73,7 +73,10 @@ fn faults(report: &Report) -> Vec<String> {
         let who: Vec<String> = round.missed.iter().map(|peer| name(report, peer)).collect();
         format!("round {}: missed by {}", round.round, who.join(", "))
     });
-    killed.chain(restarted).chain(paused).chain(parted).chain(missed).collect()
+    let convicted = report.convicted.iter().map(|Convict { peer, crime, round, .. }| {
+        format!("round {round}, {}: convicted of {crime}, left out from then on", name(report, peer))
+    });
+    killed.chain(convicted).chain(restarted).chain(paused).chain(parted).chain(missed).collect()
 }
 
 /// A cell's text, and how it is painted.

@@ -6,9 +6,13 @@
 mod deeds;
 mod ending;
 mod evidence;
+#[cfg(feature = "lies")]
+mod lies;
 mod starting;
 
 pub(crate) use ending::RECENT;
+#[cfg(feature = "lies")]
+pub(crate) use lies::Lying;
 
 use std::{
     collections::VecDeque,
@@ -109,6 +113,8 @@ pub(crate) struct Driver {
     pub(crate) exhibits: Exhibits,
     pub(crate) observer: Arc<dyn Observer>,
     pub(crate) stop: CancellationToken,
+    #[cfg(feature = "lies")]
+    pub(crate) lying: Option<Lying>,
     pub(crate) state: DriverState,
 }
 
@@ -266,6 +272,10 @@ impl Driver {
     }
 
     async fn message(&mut self, from: MemberId, message: Message) {
+        #[cfg(feature = "lies")]
+        if self.lie_about(from, &message) {
+            return;
+        }
         let asks_for = match &message {
             Message::TimedOut(timeout) => Some(timeout.body.session),
             Message::Timeout(shown) => Some(shown.timeout.body.session),

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::thread::available_parallelism;
 
 use super::flags::{Flags, RunFlags, SimulateFlags, SoakFlags, Subcommands, WorkloadName};
-use super::{Command, Degree, Run, Simulate, Workload, check_faults};
+use super::{Command, Degree, Run, Simulate, Workload, check_faults, lie};
 use crate::report;
 use crate::workload::vectors::{self, Reduction};
 
@@ -41,7 +41,8 @@ fn run(flags: RunFlags) -> Result<Run, String> {
         && flags.kill.is_empty()
         && flags.restart.is_empty()
         && flags.pause.is_empty()
-        && flags.partition.is_empty();
+        && flags.partition.is_empty()
+        && flags.lie.is_empty();
     let workload = workload(&flags)?;
     let nodes = nodes(flags.nodes, &workload)?;
     let rounds = flags.rounds.unwrap_or(DEFAULT_ROUNDS);
@@ -49,6 +50,7 @@ fn run(flags: RunFlags) -> Result<Run, String> {
     check_places(&flags)?;
     let faults = [flags.partition, flags.pause, flags.restart, flags.kill].concat();
     check_faults::check(&faults, nodes, rounds)?;
+    lie::check(&flags.lie, nodes)?;
     Ok(Run {
         nodes,
         rounds,
@@ -57,6 +59,7 @@ fn run(flags: RunFlags) -> Result<Run, String> {
         corrupt: flags.corrupt,
         out: flags.out,
         faults,
+        lies: flags.lie,
         transport: flags.transport,
         keep: flags.keep,
         report: flags.report,
@@ -69,9 +72,6 @@ fn run(flags: RunFlags) -> Result<Run, String> {
 fn refuse_later_flags(flags: &RunFlags) -> Result<(), String> {
     if flags.dashboard {
         return later("--dashboard", "watch the live view, or use --report");
-    }
-    if !flags.lie.is_empty() {
-        return later("--lie", "use --kill or --pause");
     }
     Ok(())
 }

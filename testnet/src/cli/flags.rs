@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use super::fault::{self, Fault};
+use super::lie::Telling;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -23,6 +24,8 @@ Examples:
       node 2 dies and comes back for the next round, node 5 stands still for 3 seconds of round 1
   testnet --corrupt 1 --partition '0,1,2|3,4,5,6,7@masked-input:20'
       for 20 seconds nobody in one group reaches anybody in the other: at most one of them goes on
+  testnet --nodes 5 --vector-len 100 --lie 3:two-votes
+      node 3 votes twice; the others prove it and leave it out (build with --features lies)
   testnet soak --rounds 30 --churn --seed 7
       30 rounds with faults of all these kinds, and a table of what the nodes used
   testnet simulate --members 100 --vector-len 100000 --drop 0.3
@@ -144,8 +147,9 @@ pub(super) struct RunFlags {
     /// Print the report, as JSON, and nothing else
     #[arg(long)]
     pub(super) json: bool,
-    #[arg(long, hide = true)]
-    pub(super) lie: Vec<String>,
+    /// Let a node lie in all rounds, by a name of the adversary kit; needs a build with --features lies
+    #[arg(long, value_name = "WHO:NAME", value_parser = super::lie::parse)]
+    pub(super) lie: Vec<Telling>,
     #[arg(long, hide = true)]
     pub(super) dashboard: bool,
 }

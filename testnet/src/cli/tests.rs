@@ -17,6 +17,7 @@ fn no_arguments_are_the_demonstration() {
         corrupt: None,
         out: None,
         faults: vec![],
+        lies: vec![],
         transport: Transport::Tcp,
         keep: None,
         report: None,
@@ -265,12 +266,9 @@ fn unusable_arguments_are_one_line_that_says_what_to_do() {
 
 #[test]
 fn what_comes_later_is_refused_by_name() {
-    for (line, what) in [
-        ("--dashboard", "--dashboard"),
-        ("--lie 1@proposal", "--lie"),
-        ("run --nodes 4 --dashboard", "--dashboard"),
-        ("bench", "bench"),
-    ] {
+    for (line, what) in
+        [("--dashboard", "--dashboard"), ("run --nodes 4 --dashboard", "--dashboard"), ("bench", "bench")]
+    {
         let error = refusal(line);
         assert!(error.starts_with(&format!("{what} comes in a later version; ")), "{line}: {error}");
     }
@@ -327,4 +325,18 @@ fn refusal(line: &str) -> String {
 
 fn parse_line(line: &str) -> Result<Command, Stop> {
     parse(std::iter::once("testnet").chain(line.split_whitespace()))
+}
+
+#[test]
+fn lies_have_names_and_need_a_build_that_can_tell_them() {
+    let error = refusal("--lie 1:two-vote");
+    assert!(error.contains("no lie is called `two-vote`") && error.contains("two-votes"), "{error}");
+    assert!(refusal("--lie two-votes").contains("expected WHO:NAME"));
+    if cfg!(feature = "lies") {
+        assert_eq!(run("--lie aggregator:two-rosters").lies.len(), 1);
+        assert!(refusal("--nodes 4 --lie 4:two-votes").contains("there is no node 4"));
+        assert!(refusal("--lie 1:wrong-sum").contains("wrong sum"));
+    } else {
+        assert!(refusal("--lie 1:two-votes").contains("--features lies"));
+    }
 }

@@ -10,5 +10,7 @@ mod bad_input;
 mod digits;
 mod exact_sum;
 mod kills;
+#[cfg(feature = "lies")]
+mod lies;
 mod lifetimes;
 mod testnet;

@@ -15,6 +15,8 @@ impl Driver {
         let mut deeds = VecDeque::from(deeds);
         let mut mine = VecDeque::new();
         loop {
+            #[cfg(feature = "lies")]
+            self.spy();
             while let Some((role, output)) = deeds.pop_front() {
                 if let Err(detail) = self.carry_out(role, output, &mut mine).await {
                     // nothing that follows from what could not be done may leave
@@ -45,7 +47,11 @@ impl Driver {
         match output {
             Output::Phase(phase) => self.phase(role, phase).await,
             Output::Journal(entry) => self.journal(entry)?,
-            Output::Send(to, message) if to == self.state.me => mine.push_back(Input::Message(to, message)),
+            Output::Send(to, message) if to == self.state.me => {
+                #[cfg(feature = "lies")]
+                self.lie_to(to, &message);
+                mine.push_back(Input::Message(to, message));
+            }
             Output::Send(to, message) => self.send(to, &message),
             Output::Announce(message) => {
                 if let Ok(bytes) = codec::encode(&*message) {
@@ -117,6 +123,14 @@ impl Driver {
     /// Never waits: a round sends a peer a few frames, so a full queue means one that does not read, and
     /// whoever waited for such a peer would let it hold up everybody.
     pub(super) fn send(&mut self, to: MemberId, message: &Message) {
+        #[cfg(feature = "lies")]
+        if self.lie_to(to, message) {
+            return;
+        }
+        self.transmit(to, message);
+    }
+
+    pub(super) fn transmit(&mut self, to: MemberId, message: &Message) {
         let sent = match codec::encode(message) {
             Ok(frame) => self.network.try_send(to, frame).map_err(|error| error.to_string()),
             Err(error) => Err(error.to_string()),
