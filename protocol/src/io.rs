@@ -57,8 +57,8 @@ pub enum Work {
     Uploaded(MemberId, Digest),
     /// Standby: another member's whole vector is here, and has this root.
     Held(MemberId, Digest),
-    /// Member: the sum with the announced root is verified and stored.
-    Stored,
+    /// Member: the sum with this root is verified and stored.
+    Stored(Digest),
     /// Aggregator: a member's whole vector is here, and has this root.
     Received(MemberId, Digest),
     /// Aggregator: the sum is computed and stored, and has this root.

@@ -432,7 +432,7 @@ impl Member {
         match &self.state {
             State::AdvertiseKeys(_) => self.close(reason, out),
             State::Playing(_) if self.void.is_some() => {}
-            State::Playing(playing) if !playing.ballot.has_given_up() && playing.fetching.is_none() => {
+            State::Playing(playing) if !playing.ballot.has_given_up() && playing.fetching.is_empty() => {
                 self.give_up(self.seat.slot, reason, now, out);
             }
             State::Playing(_) | State::Closed => {}
@@ -450,7 +450,7 @@ impl Member {
                 self.deadline = now + patience;
             }
             // the sum is still on its way
-            Err(_) if playing.fetching.is_some() => {
+            Err(_) if !playing.fetching.is_empty() => {
                 self.deadline = now + self.seat.terms.deadline(Phase::Publish);
             }
             Err(reason @ AbortReason::Void { .. }) => self.linger(reason, now),
@@ -587,9 +587,9 @@ impl Member {
                 let mine = playing.root();
                 playing.standing_by.held(&self.seat, mine, (member, root), out)
             }
-            Work::Stored => match playing.fetching.take() {
+            Work::Stored(root) => match playing.fetching.remove(&root) {
                 Some(published) => {
-                    let stored = publish::stored(&self.seat, &playing.session, *published, out);
+                    let stored = publish::stored(&self.seat, &playing.session, published, out);
                     self.state = State::Closed;
                     stored
                 }

@@ -259,7 +259,7 @@ impl Round {
             Input::Done(work) => {
                 let role = match work {
                     Work::Received(..) | Work::Summed(_) => Role::Aggregator,
-                    Work::Uploaded(..) | Work::Held(..) | Work::Stored | Work::Failed(_) => Role::Member,
+                    Work::Uploaded(..) | Work::Held(..) | Work::Stored(_) | Work::Failed(_) => Role::Member,
                 };
                 self.feed(role, Input::Done(work), now, rng, &mut deeds);
             }

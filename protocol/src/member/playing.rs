@@ -27,6 +27,10 @@ use super::{
     standby::StandingBy, unmasking,
 };
 
+/// Sums of one session that are fetched at a time: one for each of the liars that may announce a false one,
+/// and the true one, in all but the largest consortia.
+const MAX_FETCHING: usize = 8;
+
 /// How far a member has come.
 pub(super) enum Stage {
     /// It has no secrets in this session: it may only help to end it, and hear of the result.
@@ -45,8 +49,9 @@ pub(super) struct Playing {
     pub(super) stage: Stage,
     /// Commitments of all dealers whose shares I hold, for an aggregator that takes over.
     pub(super) commitments: BTreeMap<MemberId, DealtCommitments>,
-    /// The result whose sum is on its way.
-    pub(super) fetching: Option<Box<Published>>,
+    /// Results whose sums are on their way, by their roots. Where one was announced that nobody has, the next
+    /// aggregator announces another.
+    pub(super) fetching: BTreeMap<Digest, Published>,
     pub(super) standing_by: StandingBy,
 }
 
@@ -57,11 +62,11 @@ impl Playing {
         commitments: BTreeMap<MemberId, DealtCommitments>,
     ) -> Self {
         let (ballot, standing_by) = (Ballot::new(session.clone()), StandingBy::default());
-        Self { session, ballot, stage, commitments, fetching: None, standing_by }
+        Self { session, ballot, stage, commitments, fetching: BTreeMap::new(), standing_by }
     }
 
     pub(super) fn phase(&self) -> Phase {
-        if self.fetching.is_some() {
+        if !self.fetching.is_empty() {
             return Phase::Publish;
         }
         match self.stage {
@@ -125,12 +130,16 @@ impl Playing {
             Message::Proposal(proposal) => self.proposed(seat, &proposal, out),
             Message::Certificate(certificate) => self.certified(seat, from, &certificate, out),
             Message::Published(published) => {
-                if self.fetching.is_none() {
-                    publish::check(&self.session, &published)?;
-                    out.push(Output::Phase(Phase::Publish));
-                    out.push(Output::Fetch(published.clone()));
-                    self.fetching = Some(published);
+                let root = published.sum.body.root;
+                if self.fetching.contains_key(&root) || self.fetching.len() >= MAX_FETCHING {
+                    return Ok(());
                 }
+                publish::check(&self.session, &published)?;
+                if self.fetching.is_empty() {
+                    out.push(Output::Phase(Phase::Publish));
+                }
+                out.push(Output::Fetch(published.clone()));
+                self.fetching.insert(root, *published);
                 Ok(())
             }
             Message::Standby(request) => {

@@ -34,7 +34,7 @@ impl<H: Host> Simulation<'_, H> {
                 Output::Announce(_) => {}
                 Output::Upload(plan, to) => self.upload(id, &plan, to),
                 Output::Fetch(published) => {
-                    node.fetching = Some(*published);
+                    node.fetching.push(*published);
                     self.fetch();
                 }
                 Output::Receive(session, members) => self.receive(id, session, &members),

@@ -47,7 +47,7 @@ pub(super) struct Node {
     pub(super) inbox: VecDeque<Input>,
     pub(super) undone: Deeds,
     pub(super) store: Store,
-    pub(super) fetching: Option<Published>,
+    pub(super) fetching: Vec<Published>,
 }
 
 /// One round, ready to run.

@@ -6,7 +6,7 @@ use crate::{
     ids::{MemberId, SessionId},
     io::{Input, JournalEntry, Role, Work},
     masking::MaskPlan,
-    messages::consistency_check::SurvivorSet,
+    messages::{consistency_check::SurvivorSet, publish::Published},
     phase::Phase,
 };
 
@@ -100,29 +100,34 @@ impl<H: Host> Simulation<'_, H> {
     /// Whoever fetches a sum gets it from anybody who can be reached and has it.
     pub(super) fn fetch(&mut self) {
         for id in self.ids() {
-            let Some(published) = self.nodes.get(&id).and_then(|node| node.fetching.clone()) else {
-                continue;
-            };
-            let root = published.sum.body.root;
-            let from = self.ids().into_iter().filter(|from| *from == id || self.reaches(&id, from));
-            let found = from.filter_map(|from| self.nodes.get(&from)?.store.sum(&root).cloned()).next();
-            let Some(chunks) = found else { continue };
-            self.host.begin();
-            let aggregate = decode(&self.terms, &chunks, published.certificate.survivors.0.len());
-            let as_announced = root_of(&chunks) == root;
-            self.host.end(id, Role::Member, Phase::Publish);
-            if let Some(aggregate) = aggregate.filter(|_| as_announced)
-                && let Some(node) = self.nodes.get_mut(&id)
-            {
-                node.fetching = None;
-                node.store.keep_sum(root, chunks);
-                self.report.aggregates.insert(id, aggregate);
-                let honest = self.monitor.is_honest(&id) && self.monitor.is_honest(&published.sum.signer);
-                if honest && root != self.plain_sum(&published.certificate.survivors) {
-                    self.monitor.violation(Violation::WrongSum { by: id });
-                }
-                self.handle(id, Role::Member, Input::Done(Work::Stored));
+            let fetching = self.nodes.get(&id).map_or_else(Vec::new, |node| node.fetching.clone());
+            for published in fetching {
+                self.fetch_one(id, &published);
             }
+        }
+    }
+
+    fn fetch_one(&mut self, id: MemberId, published: &Published) {
+        let root = published.sum.body.root;
+        let from = self.ids().into_iter().filter(|from| *from == id || self.reaches(&id, from));
+        let found = from.filter_map(|from| self.nodes.get(&from)?.store.sum(&root).cloned()).next();
+        let Some(chunks) = found else { return };
+        self.host.begin();
+        let aggregate = decode(&self.terms, &chunks, published.certificate.survivors.0.len());
+        let as_announced = root_of(&chunks) == root;
+        self.host.end(id, Role::Member, Phase::Publish);
+        if let Some(aggregate) = aggregate.filter(|_| as_announced)
+            && let Some(node) = self.nodes.get_mut(&id)
+            && !node.fetching.is_empty()
+        {
+            node.fetching.clear();
+            node.store.keep_sum(root, chunks);
+            self.report.aggregates.insert(id, aggregate);
+            let honest = self.monitor.is_honest(&id) && self.monitor.is_honest(&published.sum.signer);
+            if honest && root != self.plain_sum(&published.certificate.survivors) {
+                self.monitor.violation(Violation::WrongSum { by: id });
+            }
+            self.handle(id, Role::Member, Input::Done(Work::Stored(root)));
         }
     }
 

@@ -43,7 +43,7 @@ fn an_honest_one_is_fetched_and_acknowledged_once_it_is_stored() {
     let published = honest(&world);
     let out = world.tell(Message::Published(Box::new(published)));
     assert_eq!((fetches(&out), sent(&out).len()), (1, 0));
-    let stored = consort_protocol::io::Input::Done(consort_protocol::io::Work::Stored);
+    let stored = consort_protocol::io::Input::Done(consort_protocol::io::Work::Stored([9; 32]));
     assert!(matches!(sent(&world.input(&victim, stored))[..], [(_, Message::Acknowledge(_))]));
 }
 

@@ -161,7 +161,9 @@ impl Driver {
             return;
         }
         let Some(running) = &mut self.state.running else { return };
-        if let Some(aggregate) = done.aggregate {
+        if let Some(aggregate) = done.aggregate
+            && running.aggregate.is_none()
+        {
             running.aggregate = Some(aggregate);
         }
         match done.work {
@@ -314,7 +316,7 @@ impl Driver {
                 Err(error) => Err(error),
             };
             match decoded {
-                Ok(aggregate) => (Work::Stored, Some(Arc::new(aggregate))),
+                Ok(aggregate) => (Work::Stored(root), Some(Arc::new(aggregate))),
                 Err(error) => (Work::Failed(format!("the published sum: {error}")), None),
             }
         });
