@@ -12,7 +12,7 @@ use crate::{
     contract::Terms,
     encoding::ValidInput,
     ids::MemberId,
-    io::{Input, Now, Role},
+    io::{Input, JournalEntry, Now, Role},
     messages::{Message, publish::Published},
     phase::Phase,
     roster::SeenKeys,
