@@ -266,6 +266,9 @@ fn with_a_vote_whose_own_slot_is_not_in_order() {
     for (history, kind) in cases {
         refused(&open(&mut world, 2, reported.clone(), history), kind);
     }
+    // it is proven, but nobody who promised no more than this had cast it
+    let above = timeouts(&world, 0, Some(vote));
+    refused(&open(&mut world, 1, above, vec![passage(Some(free.clone()))]), FaultKind::Unproven);
     followed(&open(&mut world, 2, reported, vec![passage(Some(free))]), 2);
 }
 
