@@ -220,6 +220,7 @@ pub struct Network {
     shared: Arc<Shared>,
     commands: mpsc::Sender<Vec<u8>>,
     status: Arc<watch::Sender<Vec<u8>>>,
+    cut_off: Arc<watch::Sender<BTreeSet<MemberId>>>,
     connected: watch::Receiver<Arc<BTreeSet<MemberId>>>,
     addresses: watch::Receiver<Vec<Multiaddr>>,
     streams: libp2p_stream::Control,
@@ -326,6 +327,13 @@ impl Network {
             *current = status;
             changed
         });
+    }
+
+    /// For test networks: no connection to these members, in place of those named before. Those that stand
+    /// are closed, and none is made or accepted until another call leaves them out. As if a cable were cut
+    /// whose both ends notice it.
+    pub fn cut_off(&self, members: BTreeSet<MemberId>) {
+        self.cut_off.send_replace(members);
     }
 
     /// Opens a bulk stream to a connected member, welcomed by its node.

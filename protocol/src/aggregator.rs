@@ -30,6 +30,7 @@ use rand_core::CryptoRng;
 use crate::{
     contract::Terms,
     fault::FaultKind,
+    hash::Digest,
     ids::MemberId,
     io::{Input, Now, Output, Work},
     messages::{Abort, Message, share_keys::DealtCommitments},
@@ -184,6 +185,14 @@ impl Aggregator {
     #[must_use]
     pub fn is_over(&self) -> bool {
         matches!(self.state, State::Closed)
+    }
+
+    /// Root of a member's vector that this slot has to have, where earlier votes require a set.
+    pub(crate) fn required_root(&self, of: &MemberId) -> Option<Digest> {
+        match &self.state {
+            State::MaskedInput(phase) => phase.required_root(of),
+            _ => None,
+        }
     }
 
     /// Takes one input and says what is to be done, in order.

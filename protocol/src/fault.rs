@@ -23,6 +23,8 @@ impl PeerFault {
             FaultKind::Session | FaultKind::Unexpected => false,
             // shares may be lost on their way to me, and the aggregator cannot know
             FaultKind::Unconfirmed { .. } => false,
+            // of an aggregator that proposes many values, not all are kept
+            FaultKind::Unproven => false,
             // who had or will have another slot speaks as its aggregator
             FaultKind::Author { signer, .. } => *signer != self.who,
             _ => true,

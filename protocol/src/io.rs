@@ -84,11 +84,11 @@ pub enum Output {
     /// Take in the vectors of these members, as an aggregator or a standby; those that are here already
     /// stay, and are reported again.
     Receive(SessionId, Vec<MemberId>),
-    /// Aggregator: pass a member's vector, which is here, on to a standby.
+    /// Pass a member's vector, which is here, on: to a standby, or to an aggregator that took over.
     PassOn {
         /// Whose vector.
         vector: MemberId,
-        /// The standby.
+        /// To whom.
         to: MemberId,
     },
     /// Aggregator: add the vectors of these survivors and lift the masks.

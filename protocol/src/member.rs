@@ -80,6 +80,9 @@ pub struct Member {
     alone: Option<Now>,
     /// Whether a roster was accepted.
     bound: bool,
+    /// Why the round is void, as far as this member can see, until it has waited for a certificate that
+    /// outranks this.
+    void: Option<AbortReason>,
 }
 
 enum State {
@@ -129,7 +132,8 @@ impl Member {
                 State::Closed
             }
         };
-        let mut member = Self { seat, state, deadline: now, heard: now, alone: None, bound: false };
+        let mut member =
+            Self { seat, state, deadline: now, heard: now, alone: None, bound: false, void: None };
         member.extend_deadline(now);
         (member, out)
     }
@@ -147,7 +151,8 @@ impl Member {
         let mut out = vec![Output::Journal(advertise_keys::accepted(&session))];
         let playing = Playing::new(Arc::new(session), Stage::Spectating, BTreeMap::new());
         let state = State::Playing(Box::new(playing));
-        let mut member = Self { seat, state, deadline: now, heard: now, alone: None, bound: true };
+        let mut member =
+            Self { seat, state, deadline: now, heard: now, alone: None, bound: true, void: None };
         member.give_up(given_up, AbortReason::AggregatorLost { phase: Phase::ShareKeys }, now, &mut out);
         (member, out)
     }
@@ -159,6 +164,7 @@ impl Member {
         match &self.state {
             State::Closed => None,
             State::AdvertiseKeys(_) => Some(self.deadline.min(silent)),
+            State::Playing(_) if self.void.is_some() => Some(self.deadline),
             State::Playing(playing) => {
                 let due =
                     if playing.ballot.has_given_up() { self.deadline } else { self.deadline.min(silent) };
@@ -204,6 +210,7 @@ impl Member {
     /// Whether it will not act in this slot any more.
     pub(crate) fn is_past(&self, slot: u32) -> bool {
         match &self.state {
+            State::Playing(_) if self.void.is_some() => true,
             State::Playing(playing) => playing.ballot.awaited().is_none_or(|awaited| awaited > slot),
             State::AdvertiseKeys(_) | State::Closed => true,
         }
@@ -315,6 +322,9 @@ impl Member {
         out: &mut Outputs,
     ) {
         let Some(phase) = self.phase() else { return };
+        if self.void.is_some() && !matches!(message, Message::Published(_)) {
+            return;
+        }
         let aggregator = self.seat.aggregator();
         if only_aggregator_may_say(&message) && from != aggregator {
             // whoever had an earlier slot may not know that it is over
@@ -340,8 +350,17 @@ impl Member {
                     self.slot_over(AbortReason::Inconsistent { phase, detail: kind.to_string() }, now, out);
                 }
             }
+            Err(Refused::Fatal(reason @ AbortReason::Void { .. })) => self.linger(reason, now),
             Err(Refused::Fatal(reason)) => self.close(reason, out),
         }
+    }
+
+    /// Nothing that this member could do is safe any more. But a set may have been certified without it, and a
+    /// valid certificate outranks void: it waits for one as long as a sum may take to come.
+    fn linger(&mut self, reason: AbortReason, now: Now) {
+        self.deadline =
+            now + self.seat.terms.deadline(Phase::Unmasking) + self.seat.terms.deadline(Phase::Publish);
+        self.void = Some(reason);
     }
 
     fn step(
@@ -412,6 +431,7 @@ impl Member {
     fn slot_over(&mut self, reason: AbortReason, now: Now, out: &mut Outputs) {
         match &self.state {
             State::AdvertiseKeys(_) => self.close(reason, out),
+            State::Playing(_) if self.void.is_some() => {}
             State::Playing(playing) if !playing.ballot.has_given_up() && playing.fetching.is_none() => {
                 self.give_up(self.seat.slot, reason, now, out);
             }
@@ -433,6 +453,7 @@ impl Member {
             Err(_) if playing.fetching.is_some() => {
                 self.deadline = now + self.seat.terms.deadline(Phase::Publish);
             }
+            Err(reason @ AbortReason::Void { .. }) => self.linger(reason, now),
             Err(reason) => self.close(reason, out),
         }
     }
@@ -453,6 +474,9 @@ impl Member {
                 }
             }
         }
+        if let State::Playing(playing) = &self.state {
+            playing.serve(&self.seat, |owner| *owner == peer, out);
+        }
         if let Some(reason) = failed {
             self.close(reason, out);
         } else if let Some(phase) = phase.filter(|_| mine) {
@@ -462,6 +486,9 @@ impl Member {
 
     /// A peer is back: what it may have missed is said again.
     fn connected(&mut self, peer: MemberId, out: &mut Outputs) {
+        if self.void.is_some() {
+            return;
+        }
         let aggregator = self.seat.aggregator();
         let result = match &mut self.state {
             State::AdvertiseKeys(phase) => {
@@ -479,6 +506,9 @@ impl Member {
                     }
                     _ => Ok(()),
                 };
+                if peer == aggregator {
+                    playing.serve(&self.seat, |_| true, out);
+                }
                 repeated.and_then(|()| playing.repeat_timeout(&self.seat, peer, out))
             }
             State::Closed => Ok(()),
@@ -490,6 +520,12 @@ impl Member {
 
     fn tick(&mut self, now: Now, out: &mut Outputs) {
         let Some(phase) = self.phase() else { return };
+        if let Some(reason) = &self.void {
+            if now >= self.deadline {
+                self.close(reason.clone(), out);
+            }
+            return;
+        }
         let silent = now >= self.heard + self.seat.terms.silence();
         match &mut self.state {
             State::Closed => {}

@@ -199,6 +199,15 @@ impl Round {
         self.member.as_ref()?.spied()
     }
 
+    /// Roots of the vectors that this node, as an aggregator that took over, has to have: they may come from
+    /// whoever holds them.
+    #[must_use]
+    pub fn required_roots(&self) -> BTreeMap<MemberId, Digest> {
+        let members = self.setup.manifest.members().iter().map(|member| member.id);
+        let root = |id| Some((id, self.aggregator.as_ref()?.required_root(&id)?));
+        members.filter_map(root).collect()
+    }
+
     /// Keys of all sessions so far.
     #[must_use]
     pub fn seen(&self) -> &Arc<SeenKeys> {

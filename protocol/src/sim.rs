@@ -26,7 +26,7 @@ mod violation;
 mod weather;
 
 pub use adversary::{Adversary, Liar, Lie, Place, Said, UnknownLie};
-pub use consortium::{Consortium, ConsortiumError, consortium};
+pub use consortium::{Consortium, ConsortiumError, consortium, consortium_where};
 pub use faults::{Fault, Kill, What};
 pub use host::{Host, SequentialHost};
 pub use monitor::{Monitor, Violation};

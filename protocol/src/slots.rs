@@ -19,15 +19,11 @@ use crate::{
     fault::FaultKind,
     messages::{
         consistency_check::{Proposal, Value},
-        failover::{NewSlot, Passage, Timeout},
+        failover::{LatestVote, NewSlot, Passage, Timeout},
     },
     roster::{Session, ascending},
     signing::Signed,
 };
-
-/// Values of one slot that are kept: two prove that its aggregator contradicts itself, and nothing more
-/// follows from others.
-const VALUES_PER_SLOT: usize = 4;
 
 /// What may be proposed in a slot.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -66,7 +62,8 @@ impl Slots {
         Self { session, proposals: BTreeMap::new() }
     }
 
-    /// Takes in proposals with what opened their slots, in ascending order of the slots.
+    /// Takes in proposals with what opened their slots, in ascending order of the slots. A message that is
+    /// refused must leave nothing behind: learn on a copy, and keep the copy only with the message.
     ///
     /// # Errors
     /// [`FaultKind`]: one of them is not in order, or rests on one that is not shown.
@@ -88,10 +85,6 @@ impl Slots {
             };
             if !allowed.allows(&key.1) {
                 return Err(FaultKind::NotAllowed);
-            }
-            let known = self.proposals.keys().filter(|(of, _)| of == slot).count();
-            if known >= VALUES_PER_SLOT {
-                return Err(FaultKind::Unproven);
             }
             check_proposal(&self.session, mask_set, &passage.proposal)?;
             self.proposals.insert(key, passage.clone());
@@ -167,6 +160,20 @@ impl Slots {
             return Err(FaultKind::Unproven);
         }
         timeout.verify().map_err(|_| FaultKind::Signature)
+    }
+
+    /// Forgets everything but what these votes rest on, so that what is kept is bounded by who voted, and not
+    /// by what somebody shows.
+    pub fn retain(&mut self, votes: impl IntoIterator<Item = LatestVote>) {
+        let mut wanted: Vec<(u32, Value)> = votes.into_iter().map(|vote| (vote.slot, vote.value)).collect();
+        let mut kept = BTreeMap::new();
+        while let Some(key) = wanted.pop() {
+            let Some(passage) = self.proposals.remove(&key) else { continue };
+            let timeouts = passage.new_slot.iter().flat_map(|new_slot| &new_slot.body.timeouts);
+            wanted.extend(timeouts.filter_map(|it| it.body.vote).map(|vote| (vote.slot, vote.value)));
+            kept.insert(key, passage);
+        }
+        self.proposals = kept;
     }
 
     /// The proposal of a value in a slot.

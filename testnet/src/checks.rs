@@ -8,7 +8,7 @@ use consort_protocol::array::{Array, Values};
 
 use crate::{
     cli::Workload,
-    launch::Plan,
+    plan::Plan,
     report::Baselines,
     workload::{
         digits::{Model, Split, accuracy, federated_plain, train_alone, train_central, train_local},
@@ -47,6 +47,11 @@ impl<'a> Checker<'a> {
             self.plan.shape.reduction,
         );
         plain.compare(aggregate, error_bound)
+    }
+
+    /// The shared model as the published updates have made it, for a node that has missed some.
+    pub(crate) fn model(&self) -> Option<Vec<u8>> {
+        self.plan.split.as_ref().map(|_| self.model.to_bytes())
     }
 
     /// Lets the shared model learn from a published update; its accuracy on the test images.

@@ -4,8 +4,9 @@
 //! wrong, where, and what to do. Nothing is started or written before.
 
 mod check;
+mod check_faults;
+mod fault;
 mod flags;
-mod kill;
 #[cfg(test)]
 mod tests;
 
@@ -16,8 +17,8 @@ use clap::Parser;
 
 use crate::workload::vectors::Reduction;
 
+pub(crate) use fault::{Deed, Fault, Who, list};
 pub(crate) use flags::Transport;
-pub(crate) use kill::{Kill, Who};
 
 /// What to do.
 #[derive(Debug, PartialEq)]
@@ -43,8 +44,8 @@ pub(crate) struct Run {
     pub(crate) corrupt: Option<usize>,
     /// Directory for the aggregates.
     pub(crate) out: Option<PathBuf>,
-    /// Who is killed when; no node twice, all of them nodes and rounds of this run.
-    pub(crate) kills: Vec<Kill>,
+    /// What happens to whom and when, all of it possible in this run.
+    pub(crate) faults: Vec<Fault>,
     /// What the nodes talk over.
     pub(crate) transport: Transport,
     /// Directory where homes and logs stay; absent or empty now.
@@ -53,8 +54,10 @@ pub(crate) struct Run {
     pub(crate) report: Option<PathBuf>,
     /// The report goes to standard output, and nothing else does.
     pub(crate) json: bool,
-    /// Whether no flag shapes the run, so that it may show what it likes (kills included).
+    /// Whether no flag shapes the run, so that it may show what it likes (faults included).
     pub(crate) demonstration: bool,
+    /// Whether rounds may fail for good reasons, and what the nodes use is watched.
+    pub(crate) soak: bool,
 }
 
 /// What the nodes add up.

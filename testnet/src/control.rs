@@ -1,7 +1,10 @@
 //! What the launcher and a node process say to each other: one JSON object a line, over the node's
 //! standard input and output.
 
-use std::{collections::BTreeMap, path::PathBuf};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
 
 use consort_protocol::phase::Phase;
 use serde::{Deserialize, Serialize};
@@ -17,12 +20,25 @@ pub(crate) struct Assignment {
     pub(crate) seed: u64,
     /// Where to listen.
     pub(crate) listen: String,
-    /// The one address that it begins with; none for the first node.
-    pub(crate) peer: Option<String>,
+    /// Addresses that it begins with; none for the first node.
+    pub(crate) peers: Vec<String>,
     /// What it gives to each round.
     pub(crate) share: Share,
-    /// Where it stops and waits to be killed.
+    /// Where it stops and waits for its fate.
     pub(crate) holds: Vec<Hold>,
+}
+
+impl Assignment {
+    const FILE: &str = "testnet.json";
+
+    /// The one in a node's home.
+    pub(crate) fn read(home: &Path) -> anyhow::Result<Self> {
+        Ok(serde_json::from_slice(&fs::read(home.join(Self::FILE))?)?)
+    }
+
+    pub(crate) fn write(&self, home: &Path) -> anyhow::Result<()> {
+        Ok(fs::write(home.join(Self::FILE), serde_json::to_vec_pretty(self)?)?)
+    }
 }
 
 /// What a node gives to each round.
@@ -60,20 +76,33 @@ pub(crate) enum Reduce {
 /// A place where a node stops.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Hold {
-    /// The round.
-    pub(crate) round: u64,
-    /// As this phase starts on the node as a member.
+    /// The round, as the launcher counts.
+    pub(crate) round: u32,
+    /// As this phase starts on the node.
     pub(crate) phase: Phase,
+    /// Only if the node is the aggregator.
+    pub(crate) aggregator: bool,
 }
 
 /// From the launcher to a node.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum Order {
-    /// Get the input of this round ready.
-    Prepare(u32),
+    /// Get the input of a round ready.
+    Prepare {
+        /// The round.
+        round: u32,
+        /// The shared model by now, where the node may have missed something of it.
+        model: Option<PathBuf>,
+    },
     /// Hand it in.
     Submit(u32),
+    /// Take it back, unless it has begun to leave.
+    Withdraw(u32),
+    /// Go on after a [`Hold`].
+    GoOn,
+    /// No connection to these members, by their public keys in hexadecimal, until told otherwise.
+    CutOff(Vec<String>),
     /// Stop.
     Stop,
 }
@@ -90,38 +119,33 @@ pub(crate) enum Word {
     Prepared(u32),
     /// A phase begins on it as aggregator.
     Aggregates {
-        /// The round.
-        round: u64,
+        /// The round, as the launcher counts.
+        round: u32,
         /// The phase.
         phase: Phase,
     },
     /// As aggregator it has so many of the vectors.
     Received {
-        /// The round.
-        round: u64,
         /// Vectors that are complete.
         vectors: usize,
         /// Vectors expected.
         expected: usize,
     },
-    /// As aggregator: what each phase took, in milliseconds.
-    Phases {
-        /// The round.
-        round: u64,
-        /// Wall time of each phase.
-        milliseconds: BTreeMap<Phase, f64>,
-    },
     /// It has stopped at a [`Hold`].
     Held {
-        /// Where.
-        hold: Hold,
+        /// The round, as the launcher counts.
+        round: u32,
+        /// The phase.
+        phase: Phase,
+        /// Whether it is the aggregator.
+        aggregator: bool,
         /// What it has used so far.
         usage: Usage,
     },
-    /// Its round is over.
+    /// A round is over on it; said before what its input came to.
     Over {
-        /// The round.
-        round: u64,
+        /// The round, as the launcher counts.
+        round: u32,
         /// Tries, in order.
         attempts: Vec<Try>,
     },
@@ -129,8 +153,6 @@ pub(crate) enum Word {
     Aggregate {
         /// The round.
         round: u32,
-        /// The round's number on the node.
-        node_round: u64,
         /// The array, as .npy.
         path: PathBuf,
         /// SHA-256 of the file.
@@ -151,6 +173,8 @@ pub(crate) enum Word {
         /// Why.
         reason: String,
     },
+    /// It has taken its input back.
+    Withdrawn(u32),
     /// It cannot go on.
     Broken(String),
 }
@@ -158,6 +182,8 @@ pub(crate) enum Word {
 /// One aggregator's try at a round.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Try {
+    /// The round's number among the members.
+    pub(crate) round: u64,
     /// The attempt.
     pub(crate) attempt: u32,
     /// The slot.

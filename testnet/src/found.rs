@@ -173,7 +173,7 @@ impl Founded {
         run: &Run,
         share: Share,
         holds: Vec<Hold>,
-        peer: Option<String>,
+        peers: Vec<String>,
     ) -> anyhow::Result<PathBuf> {
         let path = folder.join(format!("node-{index:03}"));
         let home = Home::open(&path)?;
@@ -186,9 +186,16 @@ impl Founded {
             Transport::Quic => "/ip4/127.0.0.1/udp/0/quic-v1",
         };
         fs::write(home.config(), format!("listen = [\"{listen}\"]\n"))?;
-        let assignment =
-            Assignment { index, nodes: run.nodes, seed: run.seed, listen: listen.into(), peer, share, holds };
-        fs::write(path.join("testnet.json"), serde_json::to_vec_pretty(&assignment)?)?;
+        let assignment = Assignment {
+            index,
+            nodes: run.nodes,
+            seed: run.seed,
+            listen: listen.into(),
+            peers,
+            share,
+            holds,
+        };
+        assignment.write(&path)?;
         Ok(path)
     }
 }

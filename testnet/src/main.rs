@@ -10,9 +10,13 @@ mod found;
 mod launch;
 mod memory;
 mod node_process;
+mod plan;
+mod play;
 mod report;
+mod resources;
 mod rounds;
 mod simulate;
+mod soak;
 mod table;
 mod view;
 mod workload;
@@ -48,7 +52,7 @@ fn main() -> ExitCode {
 }
 
 fn run_testnet(run: Run) -> ExitCode {
-    let plan = match launch::plan(run) {
+    let plan = match plan::make(run) {
         Ok(plan) => plan,
         Err(message) => return complain(&message, UNUSABLE),
     };

@@ -4,13 +4,17 @@
 //! however the launcher ends.
 
 use std::{
-    fs::File,
+    collections::BTreeSet,
+    fs::{self, File},
     future::Future,
     io::{self, BufRead as _, BufWriter, Write as _},
     path::{Path, PathBuf},
     pin::Pin,
     process::ExitCode,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicU32, Ordering},
+    },
 };
 
 use anyhow::Context as _;
@@ -20,15 +24,17 @@ use consort_node::{
     home::Home,
     identity::NodeIdentity,
     ledger::AttemptRecord,
+    network::Network,
     npy,
 };
 use consort_protocol::{
     array::{Array, Values},
     hash::digest,
     ids::MemberId,
+    phase::Phase,
 };
 use sha2::{Digest as _, Sha256};
-use tokio::sync::mpsc;
+use tokio::sync::{Notify, mpsc};
 
 use crate::{
     control::{Assignment, Hold, Order, Reduce, Share, Try, Usage, Word},
@@ -54,9 +60,9 @@ pub(crate) fn main(home: &Path) -> ExitCode {
 }
 
 fn run(path: &Path) -> anyhow::Result<()> {
-    let assignment: Assignment = serde_json::from_reader(File::open(path.join("testnet.json"))?)?;
+    let assignment = Assignment::read(path)?;
     let home = Home::open(path)?;
-    let log = File::create(path.join("node.log")).context("node.log")?;
+    let log = File::options().append(true).create(true).open(path.join("node.log")).context("node.log")?;
     tracing_subscriber::fmt()
         .with_env_filter(
             tracing_subscriber::EnvFilter::try_from_env("CONSORT_LOG")
@@ -92,38 +98,52 @@ async fn serve(home: Home, assignment: Assignment, mut orders: mpsc::Receiver<Or
     let identity = NodeIdentity::load(&home.identity())?;
     let manifest = Arc::new(consortium::load(&home.consortium())?);
     let folder = home.path().to_path_buf();
-    let bytes_sent: Arc<Mutex<Option<consort_node::network::Network>>> = Arc::default();
-    let observer = Arc::new(Narrator { holds: assignment.holds.clone(), network: bytes_sent.clone() });
+    let narrator = Arc::new(Narrator::new(assignment.holds.clone()));
     let options = NodeOptions {
         home,
         identity,
         manifest,
         listen: vec![assignment.listen.parse()?],
-        peers: assignment.peer.iter().map(|peer| peer.parse()).collect::<Result<_, _>>()?,
+        peers: assignment.peers.iter().map(|peer| peer.parse()).collect::<Result<_, _>>()?,
     };
-    let node = Arc::new(Node::start(options, observer)?);
-    *bytes_sent.lock().unwrap_or_else(PoisonError::into_inner) = Some(node.network().clone());
+    let node = Arc::new(Node::start(options, narrator.clone())?);
+    *narrator.network.lock().unwrap_or_else(PoisonError::into_inner) = Some(node.network().clone());
     let mut source = Source::new(&assignment)?;
     let (learned, mut lessons) = mpsc::channel::<Vec<f32>>(4);
     while let Some(order) = orders.recv().await {
         match order {
-            Order::Prepare(round) => {
+            Order::Prepare { round, model } => {
                 while let Ok(update) = lessons.try_recv() {
                     source.learn(&update);
+                }
+                if let Some(path) = model {
+                    source.catch_up(&fs::read(path)?)?;
                 }
                 source.prepare(round)?;
                 say(&Word::Prepared(round));
             }
             Order::Submit(round) => {
                 let Some(submission) = source.ready.take() else { continue };
+                narrator.round.store(round, Ordering::Relaxed);
                 let (node, folder, learned) = (node.clone(), folder.clone(), learned.clone());
                 tokio::spawn(async move {
                     let word = match node.submit(submission).await {
                         Ok(result) => aggregate(&node, &folder, round, &result, &learned).await,
-                        Err(error) => failed(round, &error),
+                        // the node runs on, so nothing else takes the waiting input away
+                        Err(SubmitError::Stopped) => Word::Withdrawn(round),
+                        Err(error) => Word::Failed { round, reason: error.to_string() },
                     };
                     say(&word);
                 });
+            }
+            Order::Withdraw(_) => {
+                let node = node.clone();
+                tokio::spawn(async move { node.withdraw().await });
+            }
+            Order::GoOn => narrator.go_on.notify_one(),
+            Order::CutOff(members) => {
+                let members: Option<BTreeSet<MemberId>> = members.iter().map(|key| member(key)).collect();
+                node.network().cut_off(members.context("an order with a key that is none")?);
             }
             Order::Stop => break,
         }
@@ -150,7 +170,6 @@ async fn aggregate(
     match written {
         Ok(sha256) => Word::Aggregate {
             round,
-            node_round: result.round,
             path,
             sha256,
             survivors: result.survivors.iter().map(key).collect(),
@@ -160,10 +179,6 @@ async fn aggregate(
         },
         Err(error) => Word::Failed { round, reason: format!("{error:#}") },
     }
-}
-
-fn failed(round: u32, error: &SubmitError) -> Word {
-    Word::Failed { round, reason: error.to_string() }
 }
 
 fn write(path: &PathBuf, array: &Array) -> anyhow::Result<String> {
@@ -213,12 +228,22 @@ impl Source {
         }
     }
 
+    /// Takes over the model as it is by now.
+    fn catch_up(&mut self, bytes: &[u8]) -> anyhow::Result<()> {
+        if let Some((_, model)) = &mut self.digits {
+            *model = Model::from_bytes(bytes).context("a model of another size")?;
+        }
+        Ok(())
+    }
+
     fn prepare(&mut self, round: u32) -> anyhow::Result<()> {
+        // each round asks something else, so that an input which comes late enters no other round
+        let question = || digest("testnet round", &[&round.to_le_bytes()]);
         let (array, reduce, query) = match (&self.share, &self.digits) {
             (Share::Random { len, reduce }, _) => {
-                (vectors::random(self.seed, self.index, round, *len), *reduce, [0; 32])
+                (vectors::random(self.seed, self.index, round, *len), *reduce, question())
             }
-            (Share::File { path, reduce }, _) => (npy::read_file(path, LARGEST_FILE)?, *reduce, [0; 32]),
+            (Share::File { path, reduce }, _) => (npy::read_file(path, LARGEST_FILE)?, *reduce, question()),
             (Share::Digits, Some((split, model))) => {
                 let shard = split.shard(self.index);
                 let update = train_local(model, shard, self.seed, round);
@@ -238,44 +263,54 @@ impl Source {
     }
 }
 
-/// Tells the launcher what happens, and stops the node where it is to be killed.
+/// Tells the launcher what happens, and stops the node where something is to happen to it.
 struct Narrator {
     holds: Vec<Hold>,
-    network: Arc<Mutex<Option<consort_node::network::Network>>>,
+    /// The round, as the launcher counts, whose input was handed in last.
+    round: AtomicU32,
+    go_on: Notify,
+    network: Mutex<Option<Network>>,
 }
 
 impl Narrator {
+    fn new(holds: Vec<Hold>) -> Self {
+        Self { holds, round: AtomicU32::new(0), go_on: Notify::new(), network: Mutex::default() }
+    }
+
     fn usage(&self) -> Usage {
         usage(self.network.lock().unwrap_or_else(PoisonError::into_inner).as_ref())
+    }
+
+    async fn phase(&self, aggregator: bool, phase: Phase) {
+        let round = self.round.load(Ordering::Relaxed);
+        if aggregator {
+            say(&Word::Aggregates { round, phase });
+        }
+        let here =
+            |hold: &Hold| (hold.round, hold.phase) == (round, phase) && (aggregator || !hold.aggregator);
+        if self.holds.iter().any(here) {
+            say(&Word::Held { round, phase, aggregator, usage: self.usage() });
+            self.go_on.notified().await;
+        }
     }
 }
 
 impl Observer for Narrator {
     fn notify(&self, event: NodeEvent) -> Pin<Box<dyn Future<Output = ()> + Send + '_>> {
         Box::pin(async move {
+            let round = self.round.load(Ordering::Relaxed);
             let word = match event {
                 NodeEvent::Listening(addresses) => addresses.into_iter().next().map(Word::Listening),
                 NodeEvent::Peers(count) => Some(Word::Peers(count)),
-                NodeEvent::Phase { round, role: Role::Aggregator, phase, .. } => {
-                    Some(Word::Aggregates { round, phase })
-                }
-                NodeEvent::Phase { round, role: Role::Member, phase, .. } => {
-                    let hold = Hold { round, phase };
-                    if self.holds.contains(&hold) {
-                        say(&Word::Held { hold, usage: self.usage() });
-                        std::future::pending::<()>().await;
-                    }
+                NodeEvent::Phase { role, phase, .. } => {
+                    self.phase(role == Role::Aggregator, phase).await;
                     None
                 }
-                NodeEvent::Received { round, vectors, expected } => {
-                    Some(Word::Received { round, vectors, expected })
-                }
-                NodeEvent::Aggregated { round, phases_ms } => {
-                    Some(Word::Phases { round, milliseconds: phases_ms })
-                }
-                NodeEvent::Fault(_) | NodeEvent::Convicted(_) => None,
-                NodeEvent::RoundOver { round, attempts, .. } => {
-                    Some(Word::Over { round, attempts: attempts.iter().map(attempt).collect() })
+                NodeEvent::Received { vectors, expected, .. } => Some(Word::Received { vectors, expected }),
+                NodeEvent::Fault(_) | NodeEvent::Convicted(_) | NodeEvent::Aggregated { .. } => None,
+                NodeEvent::RoundOver { round: number, attempts, .. } => {
+                    let attempts = attempts.iter().map(|record| attempt(number, record)).collect();
+                    Some(Word::Over { round, attempts })
                 }
             };
             if let Some(word) = word {
@@ -285,8 +320,9 @@ impl Observer for Narrator {
     }
 }
 
-fn attempt(record: &AttemptRecord) -> Try {
+fn attempt(round: u64, record: &AttemptRecord) -> Try {
     Try {
+        round,
         attempt: record.attempt,
         slot: record.slot,
         aggregator: key(&record.aggregator),
@@ -299,11 +335,12 @@ fn key(id: &MemberId) -> String {
     hex::encode(id.0)
 }
 
-fn usage(network: Option<&consort_node::network::Network>) -> Usage {
-    Usage {
-        bytes_sent: network.map_or(0, consort_node::network::Network::bytes_sent),
-        peak_rss: peak_rss().unwrap_or(0),
-    }
+fn member(key: &str) -> Option<MemberId> {
+    Some(MemberId(hex::decode(key).ok()?.try_into().ok()?))
+}
+
+fn usage(network: Option<&Network>) -> Usage {
+    Usage { bytes_sent: network.map_or(0, Network::bytes_sent), peak_rss: peak_rss().unwrap_or(0) }
 }
 
 /// Standard output belongs to the launcher; if it is gone, so will this process be.

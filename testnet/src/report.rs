@@ -2,7 +2,7 @@
 //!
 //! Times are in milliseconds, sizes in bytes, peer ids libp2p strings.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::Permissions;
 use std::io::{self, Write};
 use std::os::unix::fs::PermissionsExt;
@@ -32,8 +32,17 @@ pub(crate) struct Report {
     pub(crate) distinct_aggregators: usize,
     /// The rounds, in order.
     pub(crate) rounds: Vec<Round>,
-    /// The nodes that were killed.
-    pub(crate) kills: Vec<Killed>,
+    /// The nodes that were killed for good.
+    pub(crate) kills: Vec<Struck>,
+    /// The nodes that were killed and started again.
+    pub(crate) restarts: Vec<Struck>,
+    /// The nodes that stood still for a while.
+    pub(crate) pauses: Vec<Paused>,
+    /// When nodes were cut off from each other.
+    pub(crate) partitions: Vec<Parted>,
+    /// What the nodes used, and which rounds failed; for a soak only.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) soak: Option<Soak>,
     /// What the shared model is held against; for digits only.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) baselines: Option<Baselines>,
@@ -62,6 +71,14 @@ pub(crate) struct Round {
     pub(crate) error_bound: f64,
     /// Members that hold the aggregate.
     pub(crate) published_to: usize,
+    /// Members that lived, but were away or cut off when the others were done.
+    pub(crate) missed: Vec<String>,
+    /// SHA-256 of the aggregate as .npy, in hexadecimal; all that hold it hold the same.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) sha256: Option<String>,
+    /// Why there is no aggregate, where a soak goes on nevertheless.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) failed: Option<String>,
     /// The whole round.
     pub(crate) wall_ms: u64,
     /// Its phases.
@@ -103,9 +120,9 @@ impl Attempt {
     pub(crate) const COMPLETED: &'static str = "completed";
 }
 
-/// A node that was killed.
+/// A node to which something happened.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Killed {
+pub(crate) struct Struck {
     /// Its index.
     pub(crate) node: usize,
     /// Its peer id.
@@ -114,6 +131,55 @@ pub(crate) struct Killed {
     pub(crate) phase: Phase,
     /// in this round.
     pub(crate) round: u32,
+}
+
+/// A node that stood still.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Paused {
+    /// Which, and when.
+    #[serde(flatten)]
+    pub(crate) struck: Struck,
+    /// For how long.
+    pub(crate) seconds: f64,
+}
+
+/// Nodes that were cut off from each other.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Parted {
+    /// The two groups, by node index.
+    pub(crate) groups: [BTreeSet<usize>; 2],
+    /// When: as this phase began on the aggregator,
+    pub(crate) phase: Phase,
+    /// in this round.
+    pub(crate) round: u32,
+    /// For how long.
+    pub(crate) seconds: f64,
+}
+
+/// What a soak came to.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Soak {
+    /// Rounds with an aggregate that is correct.
+    pub(crate) completed: usize,
+    /// Rounds without an aggregate, for a reason that the protocol allows.
+    pub(crate) failed: usize,
+    /// Rounds with a wrong aggregate.
+    pub(crate) wrong: usize,
+    /// How much more a process that lived on used for each round: the most of any process.
+    pub(crate) growth: Growth,
+    /// Processes and rounds that the growth follows from.
+    pub(crate) observed: usize,
+}
+
+/// Growth for each round; the first rounds of a process do not count.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Growth {
+    /// Resident memory, in bytes.
+    pub(crate) rss: f64,
+    /// Open files and sockets.
+    pub(crate) handles: f64,
+    /// Files in its home, in bytes.
+    pub(crate) disk: f64,
 }
 
 /// Test accuracies, 0 to 1, that the shared model's is held against.
@@ -223,7 +289,19 @@ pub(crate) mod tests {
             all_correct: false,
             distinct_aggregators: 2,
             rounds: vec![first, second],
-            kills: vec![Killed { node: 1, peer: bob, phase: Phase::MaskedInput, round: 1 }],
+            kills: vec![Struck { node: 1, peer: bob.clone(), phase: Phase::MaskedInput, round: 1 }],
+            restarts: Vec::new(),
+            pauses: vec![Paused {
+                struck: Struck { node: 1, peer: bob, phase: Phase::ShareKeys, round: 0 },
+                seconds: 2.5,
+            }],
+            partitions: vec![Parted {
+                groups: [[0].into(), [1, 2].into()],
+                phase: Phase::Unmasking,
+                round: 1,
+                seconds: 5.0,
+            }],
+            soak: None,
             baselines: Some(Baselines {
                 federated_plain: vec![0.724, 0.9124],
                 central: 0.955,
@@ -240,12 +318,13 @@ pub(crate) mod tests {
         let keys = |value: &Value| value.as_object().unwrap().keys().cloned().collect::<Vec<_>>().join(" ");
         assert_eq!(
             keys(&json),
-            "all_correct baselines distinct_aggregators kills nodes peers rounds seed vector_len wall_ms workload"
+            "all_correct baselines distinct_aggregators kills nodes partitions pauses peers restarts rounds seed \
+             vector_len wall_ms workload"
         );
         let round = &json["rounds"][1];
         assert_eq!(
             keys(round),
-            "attempts bytes_sent correct dropped error_bound max_abs_error metrics peak_rss phases_ms \
+            "attempts bytes_sent correct dropped error_bound max_abs_error metrics missed peak_rss phases_ms \
              published_to roster round survivors wall_ms"
         );
         assert_eq!(
@@ -258,6 +337,11 @@ pub(crate) mod tests {
         );
         assert_eq!(round["metrics"], json!({"accuracy": 0.9123}));
         assert_eq!(json["kills"][0]["phase"], "masked-input");
+        let bob = &json["peers"][1];
+        let pause = json!({"node": 1, "peer": bob, "phase": "share-keys", "round": 0, "seconds": 2.5});
+        assert_eq!(json["pauses"], json!([pause]));
+        let partition = json!({"groups": [[0], [1, 2]], "phase": "unmasking", "round": 1, "seconds": 5.0});
+        assert_eq!(json["partitions"], json!([partition]));
         let text = serde_json::to_string(&sample()).unwrap();
         assert!(text.contains(
             r#""phases_ms":{"advertise-keys":1,"share-keys":2,"masked-input":3,"consistency-check":4,"unmasking":5,"publish":6}"#

@@ -1,92 +1,124 @@
-//! The rounds of a run: inputs out, aggregates back, kills in between, and what came of each.
+//! The rounds of a run: inputs out, aggregates back, faults in between, and what came of each.
+
+mod outcome;
+mod strike;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
     path::PathBuf,
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use anyhow::{Context as _, bail};
 use consort_protocol::phase::Phase;
-use tokio::time::timeout_at;
+use tokio::time::{Instant, timeout_at};
 
 use crate::{
-    cli::{Kill, Who},
-    control::{Order, Try, Usage, Word},
+    cli::Fault,
+    control::{Order, Usage, Word},
     fleet::Fleet,
     found::Founded,
-    report::Killed,
+    plan::Plan,
     view::View,
 };
+
+pub(crate) use outcome::{Delivered, RoundOutcome};
+use strike::Later;
 
 /// Nodes on one machine that do not find each other for so long never will.
 const CONNECT: Duration = Duration::from_secs(60);
 
-/// A round on one machine that does not end for so long never will, plus the time that its bytes take.
+/// A round on one machine that does not end for so long never will, plus the time that its bytes and its
+/// faults take.
 const ROUND: Duration = Duration::from_secs(120);
 
 /// Slower than this no machine sums.
 const BYTES_PER_SECOND: u64 = 1 << 20;
 
-/// What came of one round.
-pub(crate) struct RoundOutcome {
-    /// Each member's tries as it saw them; the longest list is the whole story.
-    pub(crate) tries: Vec<Try>,
-    /// What each node with an aggregate has, by index.
-    pub(crate) aggregates: BTreeMap<usize, Delivered>,
-    /// Why nodes have none, by index.
-    pub(crate) failures: BTreeMap<usize, String>,
-    /// Milliseconds of each phase.
-    pub(crate) phases: BTreeMap<Phase, f64>,
-    /// The whole round.
-    pub(crate) wall: Duration,
-    /// What each node used in this round, by index.
-    pub(crate) usage: BTreeMap<usize, Usage>,
-    /// Who died.
-    pub(crate) killed: Vec<Killed>,
+/// When the last aggregate came so long ago, a node that was away has missed the round: it takes back its
+/// input, if it still can.
+const QUIET: Duration = Duration::from_secs(3);
+
+/// What a round waits for.
+#[derive(PartialEq, Eq)]
+enum Next {
+    /// Something was said or done.
+    Happened,
+    /// Nothing until the deadline.
+    Deadline,
 }
 
-/// An aggregate as a node delivered it.
-#[derive(Clone)]
-pub(crate) struct Delivered {
-    pub(crate) path: PathBuf,
-    pub(crate) sha256: String,
-    pub(crate) survivors: Vec<String>,
-    pub(crate) roster: Vec<String>,
-    pub(crate) error_bound: f64,
-}
-
-/// A fleet whose members are all connected, and how far it is.
+/// A fleet, and how far it is.
 pub(crate) struct Rounds<'a> {
     pub(crate) fleet: Fleet,
-    pub(crate) founded: &'a Founded,
+    founded: &'a Founded,
     pub(crate) view: &'a View,
-    pub(crate) kills: Vec<Kill>,
-    pub(crate) rounds: u32,
-    pub(crate) vector_bytes: u64,
+    rounds: u32,
+    vector_bytes: u64,
+    pub(crate) homes: Vec<PathBuf>,
+    /// Where each node was listening last.
+    addresses: BTreeMap<usize, String>,
+    /// With how many others each node is connected.
+    peers: BTreeMap<usize, usize>,
+    /// Those that have not struck yet.
+    pub(crate) faults: Vec<Fault>,
+    agenda: Vec<(Instant, Later)>,
+    partition: Option<[BTreeSet<usize>; 2]>,
+    /// How many there were.
+    partitions: u64,
+    /// Nodes that were started again and are not connected yet.
+    returning: BTreeSet<usize>,
+    prepared: BTreeSet<usize>,
+    /// The round that a node's waiting input is for.
+    outstanding: BTreeMap<usize, u32>,
+    /// Nodes that stood still or were cut off in this round.
+    disturbed: BTreeSet<usize>,
+    /// Nodes that have missed results, and with them what the shared model has learned.
+    stale: BTreeSet<usize>,
+    /// A file with the shared model by now.
+    pub(crate) model: Option<PathBuf>,
+    current: RoundOutcome,
+    /// Aggregates of earlier rounds that came late: the round, who has it, and what.
+    pub(crate) late: Vec<(u32, usize, Delivered)>,
     used: BTreeMap<usize, u64>,
 }
 
 impl<'a> Rounds<'a> {
-    pub(crate) fn new(
-        fleet: Fleet,
-        founded: &'a Founded,
-        view: &'a View,
-        kills: Vec<Kill>,
-        rounds: u32,
-        vector_bytes: u64,
-    ) -> Self {
-        Self { fleet, founded, view, kills, rounds, vector_bytes, used: BTreeMap::new() }
+    pub(crate) fn new(plan: &'a Plan, view: &'a View) -> Self {
+        Self {
+            fleet: Fleet::new(plan.run.nodes),
+            founded: &plan.founded,
+            view,
+            rounds: plan.run.rounds,
+            vector_bytes: plan.elements() * 8,
+            homes: Vec::new(),
+            addresses: BTreeMap::new(),
+            peers: BTreeMap::new(),
+            faults: plan.run.faults.clone(),
+            agenda: Vec::new(),
+            partition: None,
+            partitions: 0,
+            returning: BTreeSet::new(),
+            prepared: BTreeSet::new(),
+            outstanding: BTreeMap::new(),
+            disturbed: BTreeSet::new(),
+            stale: BTreeSet::new(),
+            model: None,
+            current: RoundOutcome::new(0),
+            late: Vec::new(),
+            used: BTreeMap::new(),
+        }
     }
 
     /// The address of a node that has just been started.
     pub(crate) async fn address(&mut self, index: usize) -> anyhow::Result<String> {
-        let deadline = tokio::time::Instant::now() + CONNECT;
+        let deadline = Instant::now() + CONNECT;
         loop {
-            match timeout_at(deadline, self.fleet.next()).await.context("a node does not come up")? {
-                (from, Word::Listening(address)) if from == index => return Ok(address),
-                (from, Word::Broken(reason)) => bail!("node {from}: {reason}"),
-                _ => {}
+            if let Some(address) = self.addresses.get(&index) {
+                return Ok(address.clone());
+            }
+            if self.next(deadline).await? == Next::Deadline {
+                bail!("node {index} does not come up");
             }
         }
     }
@@ -94,159 +126,224 @@ impl<'a> Rounds<'a> {
     /// Waits until everybody is connected with everybody.
     pub(crate) async fn connected(&mut self) -> anyhow::Result<()> {
         let nodes = self.fleet.alive().len();
-        let mut peers = vec![0; nodes];
-        let deadline = tokio::time::Instant::now() + CONNECT;
-        while peers.iter().any(|&count| count + 1 < nodes) {
-            let links: usize = peers.iter().sum();
-            self.view.connecting(links / 2, nodes * (nodes - 1) / 2);
-            let next = timeout_at(deadline, self.fleet.next()).await;
-            match next
-                .with_context(|| format!("the nodes do not find each other: {peers:?} of {}", nodes - 1))?
-            {
-                (from, Word::Peers(count)) => {
-                    if let Some(slot) = peers.get_mut(from) {
-                        *slot = count;
-                    }
-                }
-                (from, Word::Broken(reason)) => bail!("node {from}: {reason}"),
-                _ => {}
+        let deadline = Instant::now() + CONNECT;
+        loop {
+            let counts: Vec<usize> =
+                (0..nodes).map(|node| self.peers.get(&node).copied().unwrap_or(0)).collect();
+            if counts.iter().all(|count| count + 1 >= nodes) {
+                return Ok(());
+            }
+            self.view.connecting(counts.iter().sum::<usize>() / 2, nodes * (nodes - 1) / 2);
+            if self.next(deadline).await? == Next::Deadline {
+                bail!("the nodes do not find each other: {counts:?} of {}", nodes - 1);
             }
         }
-        Ok(())
     }
 
     /// Runs one round.
     pub(crate) async fn run(&mut self, round: u32) -> anyhow::Result<RoundOutcome> {
-        let alive = self.fleet.alive();
-        let needed = self.founded.manifest.min_participants();
-        if alive.len() < needed {
-            bail!(
-                "round {round} cannot start: {} of {} nodes are left, and a roster needs {needed}",
-                alive.len(),
-                self.founded.identities.len()
-            );
-        }
-        self.prepare(round, &alive).await?;
-        let started = Instant::now();
-        for &index in &alive {
+        self.current = RoundOutcome::new(round);
+        self.disturbed = self.fleet.alive().into_iter().filter(|node| !self.is_at_hand(*node)).collect();
+        self.bring_back().await?;
+        let participants = self.participants(round).await?;
+        self.prepare(round, &participants).await?;
+        self.current.start();
+        for &index in &participants {
+            self.outstanding.insert(index, round);
             self.fleet.order(index, &Order::Submit(round)).await?;
         }
-        let patience = ROUND + Duration::from_secs(self.vector_bytes * alive.len() as u64 / BYTES_PER_SECOND);
-        let deadline = tokio::time::Instant::now() + patience;
-        let present = alive.len();
-        let mut waiting: BTreeSet<usize> = alive.into_iter().collect();
-        let mut outcome = RoundOutcome {
-            tries: Vec::new(),
-            aggregates: BTreeMap::new(),
-            failures: BTreeMap::new(),
-            phases: BTreeMap::new(),
-            wall: Duration::ZERO,
-            usage: BTreeMap::new(),
-            killed: Vec::new(),
-        };
-        // the aggregator's own account of the phases comes after its aggregate
-        while !waiting.is_empty() || (outcome.phases.is_empty() && !outcome.aggregates.is_empty()) {
-            let next = timeout_at(deadline, self.fleet.next()).await;
-            let Ok((from, word)) = next else {
+        let bulk = self.vector_bytes * participants.len() as u64 / BYTES_PER_SECOND;
+        let patience = ROUND + Duration::from_secs(bulk);
+        let mut deadline = Instant::now() + patience;
+        let needed = self.founded.manifest.min_participants();
+        let mut withdrawn = false;
+        while !self.is_over() {
+            // what passes is waited for
+            deadline = deadline.max(self.due().unwrap_or(deadline) + patience);
+            let stuck = self.only_disturbed_are_left() && !withdrawn;
+            let look = if stuck { Instant::now() + QUIET } else { deadline };
+            if self.next(look).await? == Next::Deadline && look >= deadline {
                 bail!(
-                    "round {round} did not end within {} s; waiting for nodes {waiting:?}",
-                    patience.as_secs()
+                    "round {round} did not end within {} s; waiting for nodes {:?}",
+                    patience.as_secs(),
+                    self.waiting()
                 );
-            };
-            if self.word(round, from, word, &mut outcome).await? {
-                waiting.remove(&from);
             }
-            // the nodes would wait for the dead to come back; here nobody does
-            let dead = outcome.killed.iter().filter(|killed| killed.phase == Phase::AdvertiseKeys).count();
-            if present - dead < needed {
-                let reason = format!("{} members are left for a roster, {needed} are needed", present - dead);
-                outcome.failures.extend(waiting.iter().map(|&index| (index, reason.clone())));
-                waiting.clear();
+            if self.only_disturbed_are_left() && !withdrawn && self.current.quiet() >= QUIET {
+                withdrawn = true;
+                self.withdraw().await?;
             }
-            if waiting.is_empty() && outcome.wall.is_zero() {
-                outcome.wall = started.elapsed();
+            if withdrawn && self.current.quiet() >= 2 * QUIET {
+                break;
+            }
+            // the nodes would wait for the dead to come back with an input; here nobody does
+            let lost = self.current.kills.iter().chain(&self.current.restarts);
+            let lost = lost.filter(|struck| struck.phase == Phase::AdvertiseKeys).count();
+            let left = participants.len() - lost;
+            if left < needed {
+                let reason = format!("too few members: {left} are left for a roster, {needed} are needed");
+                for node in self.waiting() {
+                    self.current.failed(node, reason.clone());
+                }
+                break;
             }
         }
+        self.close().await
+    }
+
+    /// Those without an aggregate have missed the round, and take back their inputs.
+    async fn close(&mut self) -> anyhow::Result<RoundOutcome> {
+        self.withdraw().await?;
+        let mut outcome = std::mem::replace(&mut self.current, RoundOutcome::new(0));
+        let mut without = self.fleet.alive();
+        without.retain(|node| !outcome.aggregates.contains_key(node));
+        self.stale.extend(&without);
+        outcome.missed = without.into_iter().filter(|node| !outcome.failures.contains_key(node)).collect();
         Ok(outcome)
     }
 
-    async fn prepare(&mut self, round: u32, alive: &[usize]) -> anyhow::Result<()> {
-        for &index in alive {
-            self.fleet.order(index, &Order::Prepare(round)).await?;
+    /// Nodes that get an input for this round: all that live and have none waiting.
+    async fn participants(&mut self, round: u32) -> anyhow::Result<Vec<usize>> {
+        let needed = self.founded.manifest.min_participants();
+        let deadline = Instant::now() + ROUND + self.longest_fault();
+        loop {
+            let alive = self.fleet.alive();
+            if alive.len() < needed {
+                bail!(
+                    "round {round} cannot start: {} of {} nodes are left, and a roster needs {needed}",
+                    alive.len(),
+                    self.founded.identities.len()
+                );
+            }
+            let at_hand: Vec<usize> = alive.into_iter().filter(|node| self.is_at_hand(*node)).collect();
+            if at_hand.len() >= needed {
+                return Ok(at_hand);
+            }
+            if self.next(deadline).await? == Next::Deadline {
+                bail!(
+                    "round {round} cannot start: only nodes {at_hand:?} are there, and a roster needs {needed}"
+                );
+            }
         }
-        let mut waiting: BTreeSet<usize> = alive.iter().copied().collect();
-        while !waiting.is_empty() {
-            match self.fleet.next().await {
-                (from, Word::Prepared(of)) if of == round => {
-                    waiting.remove(&from);
-                }
-                (from, Word::Broken(reason)) => bail!("node {from}: {reason}"),
-                _ => {}
+    }
+
+    fn longest_fault(&self) -> Duration {
+        self.agenda
+            .iter()
+            .map(|(at, _)| at.saturating_duration_since(Instant::now()))
+            .max()
+            .unwrap_or_default()
+    }
+
+    fn is_at_hand(&self, node: usize) -> bool {
+        !self.fleet.is_paused(node) && !self.outstanding.contains_key(&node)
+    }
+
+    async fn prepare(&mut self, round: u32, participants: &[usize]) -> anyhow::Result<()> {
+        self.prepared.clear();
+        for &index in participants {
+            let model = self.model.clone().filter(|_| self.stale.remove(&index));
+            self.fleet.order(index, &Order::Prepare { round, model }).await?;
+        }
+        let deadline = Instant::now() + ROUND;
+        while participants.iter().any(|index| !self.prepared.contains(index)) {
+            if self.next(deadline).await? == Next::Deadline {
+                bail!("round {round}: only nodes {:?} have their inputs ready", self.prepared);
             }
         }
         Ok(())
     }
 
-    /// Takes in what a node says; tells whether the round is over for it.
-    async fn word(
-        &mut self,
-        round: u32,
-        from: usize,
-        word: Word,
-        outcome: &mut RoundOutcome,
-    ) -> anyhow::Result<bool> {
-        match word {
-            Word::Aggregates { phase, .. } => self.view.phase(round, self.rounds, phase, from),
-            Word::Received { vectors, expected, .. } => self.view.received(vectors, expected),
-            Word::Phases { milliseconds, .. } => {
-                for (phase, time) in milliseconds {
-                    *outcome.phases.entry(phase).or_default() += time;
-                }
-            }
-            Word::Over { attempts, .. } => {
-                if attempts.len() >= outcome.tries.len() {
-                    outcome.tries = attempts;
-                }
-            }
-            Word::Held { hold, usage } => {
-                self.use_of(from, usage, outcome);
-                self.fleet.kill(from).await?;
-                self.kills.retain(|kill| kill.who != Who::Node(from));
-                self.view.say(&format!("round {round}: node {from} killed as {} began", hold.phase));
-                let peer = self.founded.peer(from);
-                outcome.killed.push(Killed { node: from, peer, phase: hold.phase, round });
-                return Ok(true);
-            }
-            Word::Aggregate { round: of, path, sha256, survivors, roster, error_bound, usage, .. }
-                if of == round =>
-            {
-                self.use_of(from, usage, outcome);
-                let delivered = Delivered { path, sha256, survivors, roster, error_bound };
-                outcome.aggregates.insert(from, delivered);
-                // one that is to be killed as the result reaches it has been by now
-                return Ok(true);
-            }
-            Word::Failed { round: of, reason } if of == round => {
-                outcome.failures.insert(from, reason);
-                return Ok(true);
-            }
-            Word::Broken(reason) => {
-                if self.fleet.alive().contains(&from) {
-                    bail!("node {from}: {reason}");
-                }
-            }
-            Word::Aggregate { .. }
-            | Word::Failed { .. }
-            | Word::Listening(_)
-            | Word::Peers(_)
-            | Word::Prepared(_) => {}
-        }
-        Ok(false)
+    /// Nodes whose input of this round is still out.
+    fn waiting(&self) -> Vec<usize> {
+        let ours = |(_, round): &(&usize, &u32)| **round == self.current.round;
+        self.outstanding.iter().filter(ours).map(|(node, _)| *node).collect()
     }
 
-    fn use_of(&mut self, from: usize, usage: Usage, outcome: &mut RoundOutcome) {
+    /// Whether all are done who are there: nobody waits for those that stand still or are cut off from
+    /// everybody who has the aggregate.
+    fn is_over(&self) -> bool {
+        let waiting = self.waiting();
+        let have = &self.current.aggregates;
+        let cut_off = |node: usize| !have.is_empty() && have.keys().all(|other| !self.reaches(node, *other));
+        let away = |node: &usize| self.fleet.is_paused(*node) || cut_off(*node);
+        let told = !have.is_empty() || !self.current.failures.is_empty();
+        waiting.is_empty() || (told && waiting.iter().all(away))
+    }
+
+    fn only_disturbed_are_left(&self) -> bool {
+        !self.current.aggregates.is_empty() && self.waiting().iter().all(|node| self.disturbed.contains(node))
+    }
+
+    async fn withdraw(&mut self) -> anyhow::Result<()> {
+        let round = self.current.round;
+        for node in self.waiting() {
+            self.fleet.order(node, &Order::Withdraw(round)).await?;
+        }
+        Ok(())
+    }
+
+    /// Takes in the next thing that a node says, or does what is due.
+    async fn next(&mut self, deadline: Instant) -> anyhow::Result<Next> {
+        let until = self.due().map_or(deadline, |due| due.min(deadline));
+        match timeout_at(until, self.fleet.next()).await {
+            Ok((from, word)) => self.word(from, word).await?,
+            Err(_) if until < deadline => self.do_what_is_due().await?,
+            Err(_) => return Ok(Next::Deadline),
+        }
+        Ok(Next::Happened)
+    }
+
+    async fn word(&mut self, from: usize, word: Word) -> anyhow::Result<()> {
+        let now = self.current.round;
+        match word {
+            Word::Listening(address) => drop(self.addresses.insert(from, address)),
+            Word::Peers(count) => drop(self.peers.insert(from, count)),
+            Word::Prepared(round) if round == now => drop(self.prepared.insert(from)),
+            Word::Aggregates { round, phase } if round == now => {
+                self.current.phase(phase);
+                self.view.phase(round, self.rounds, phase, from);
+            }
+            Word::Received { vectors, expected } => self.view.received(vectors, expected),
+            Word::Over { round, attempts } if round == now => self.current.tried(attempts),
+            Word::Held { round, phase, aggregator, usage } => {
+                self.use_of(from, usage);
+                self.strike(from, (aggregator, phase, round)).await?;
+            }
+            Word::Aggregate { round, path, sha256, survivors, roster, error_bound, usage } => {
+                self.outstanding.remove(&from);
+                let delivered = Delivered { path, sha256, survivors, roster, error_bound };
+                if round == now {
+                    self.use_of(from, usage);
+                    self.current.delivered(from, delivered);
+                } else {
+                    self.late.push((round, from, delivered));
+                }
+            }
+            Word::Failed { round, reason } => {
+                self.outstanding.remove(&from);
+                // whoever was away has missed the round
+                if round == now && !self.disturbed.contains(&from) {
+                    self.current.failed(from, reason);
+                } else {
+                    self.view.say(&format!("round {round}: node {from} has no aggregate: {reason}"));
+                }
+            }
+            Word::Withdrawn(_) => drop(self.outstanding.remove(&from)),
+            Word::Broken(reason) => bail!("node {from}: {reason}"),
+            Word::Prepared(_) | Word::Aggregates { .. } | Word::Over { .. } => {}
+        }
+        Ok(())
+    }
+
+    fn use_of(&mut self, from: usize, usage: Usage) {
         let before = self.used.insert(from, usage.bytes_sent).unwrap_or(0);
         let bytes_sent = usage.bytes_sent.saturating_sub(before);
-        outcome.usage.insert(from, Usage { bytes_sent, peak_rss: usage.peak_rss });
+        let used = self.current.usage.entry(from).or_default();
+        *used = Usage { bytes_sent: used.bytes_sent + bytes_sent, peak_rss: usage.peak_rss };
+    }
+
+    fn say(&self, what: &str) {
+        self.view.say(&format!("round {}: {what}", self.current.round));
     }
 }

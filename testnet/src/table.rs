@@ -3,7 +3,8 @@
 use std::fmt::Write;
 use std::io::IsTerminal;
 
-use crate::report::{Report, Round};
+use crate::cli::list;
+use crate::report::{Parted, Report, Round, Struck};
 
 pub(crate) const BOLD: &str = "1";
 pub(crate) const DIM: &str = "2";
@@ -37,20 +38,42 @@ pub(crate) fn table(report: &Report, color: bool) -> String {
             let _ = writeln!(text, "{}", paint.with(DIM, &line));
         }
     }
-    for killed in &report.kills {
-        let line = format!(
-            "round {}, {}: killed as {} began",
-            killed.round,
-            name(report, &killed.peer),
-            killed.phase
-        );
+    for line in faults(report) {
         let _ = writeln!(text, "{}", paint.with(DIM, &line));
+    }
+    if let Some(soak) = &report.soak {
+        text.push('\n');
+        text.push_str(&crate::soak::table(report, soak, paint));
     }
     if learns {
         text.push('\n');
         text.push_str(&accuracies(report, paint));
     }
     text
+}
+
+/// What happened to nodes, a line for each.
+fn faults(report: &Report) -> Vec<String> {
+    let line = |struck: &Struck, what: &str| {
+        let Struck { peer, phase, round, .. } = struck;
+        format!("round {round}, {}: {what} as {phase} began", name(report, peer))
+    };
+    let killed = report.kills.iter().map(|struck| line(struck, "killed"));
+    let restarted = report.restarts.iter().map(|struck| line(struck, "killed, and started again,"));
+    let paused =
+        report.pauses.iter().map(|pause| line(&pause.struck, &format!("stopped for {} s", pause.seconds)));
+    let parted = report.partitions.iter().map(|Parted { groups: [one, other], phase, round, seconds }| {
+        format!(
+            "round {round}: nodes {} and {} cut off from each other for {seconds} s as {phase} began",
+            list(one),
+            list(other)
+        )
+    });
+    let missed = report.rounds.iter().filter(|round| !round.missed.is_empty()).map(|round| {
+        let who: Vec<String> = round.missed.iter().map(|peer| name(report, peer)).collect();
+        format!("round {}: missed by {}", round.round, who.join(", "))
+    });
+    killed.chain(restarted).chain(paused).chain(parted).chain(missed).collect()
 }
 
 /// A cell's text, and how it is painted.
@@ -232,6 +255,8 @@ round  attempts  aggregator      survivors  equal to plain  accuracy  sent per m
     1         2  node 2 …CCCCCC  2 of 3     NO                91.2 %          2.4 MiB    12.35
 round 1, node 1 …BBBBBB: aggregator-lost, not connected
 round 1, node 1 …BBBBBB: killed as masked-input began
+round 0, node 1 …BBBBBB: stopped for 2.5 s as share-keys began
+round 1: nodes 0 and 1,2 cut off from each other for 5 s as unmasking began
 
 test accuracy
   shared model           91.2 %  ▁█
@@ -258,6 +283,8 @@ test accuracy
         let mut report = sample();
         report.baselines = None;
         report.kills.clear();
+        report.pauses.clear();
+        report.partitions.clear();
         report.rounds.truncate(1);
         let round = &mut report.rounds[0];
         round.attempts[0].outcome = "too-few-members".into();

@@ -9,7 +9,7 @@ use sha2::{Digest, Sha256};
 
 /// The random numbers for one purpose, so that no two purposes, nodes or rounds share any. They make
 /// inputs, never keys: a fast generator of full quality is enough.
-fn rng(purpose: &str, parts: &[u64]) -> ChaCha8Rng {
+pub(crate) fn rng(purpose: &str, parts: &[u64]) -> ChaCha8Rng {
     let mut hash = Sha256::new();
     hash.update(purpose);
     for part in parts {

@@ -58,6 +58,7 @@ pub(super) struct Task {
     notes: mpsc::Receiver<Note>,
     note_sender: mpsc::Sender<Note>,
     status: watch::Receiver<Vec<u8>>,
+    cut_off: watch::Receiver<BTreeSet<MemberId>>,
     events: mpsc::Sender<Queued>,
     connected: watch::Sender<Arc<BTreeSet<MemberId>>>,
     addresses: watch::Sender<Vec<Multiaddr>>,
@@ -106,6 +107,7 @@ impl Task {
                     let status = self.status.borrow_and_update().clone();
                     self.announcer.set_status(status, Instant::now());
                 }
+                Ok(()) = self.cut_off.changed() => self.on_cut_off(),
                 Ok(place) = &mut slot => {
                     if let Some(event) = self.outbox.pop() {
                         self.deliver(place, event);
@@ -167,6 +169,22 @@ impl Task {
         match self.swarm.behaviour_mut().gossip.publish(self.topic.hash(), bytes) {
             Ok(_) => self.shared.traffic.add_sent(length),
             Err(error) => tracing::debug!(%error, "gossip not sent"),
+        }
+    }
+
+    /// The gate closes the connections of those who are cut off, and lets in those who no longer are.
+    fn on_cut_off(&mut self) {
+        let cut_off = self.cut_off.borrow_and_update().clone();
+        let gate = &mut self.swarm.behaviour_mut().allowed;
+        for (member, peer) in &self.peers {
+            if cut_off.contains(member) {
+                if gate.disallow_peer(*peer) {
+                    tracing::warn!(peer = %member, "cut off");
+                }
+            } else if gate.allow_peer(*peer) {
+                tracing::info!(peer = %member, "no longer cut off");
+                self.dialer.hasten(member, Instant::now());
+            }
         }
     }
 

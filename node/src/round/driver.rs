@@ -53,7 +53,7 @@ use super::{
     results::Results,
     running::Running,
     schedule::{Decision, Gathering, Peers},
-    serve::serve,
+    serve::{Trusted, serve},
     status::Status,
     upload::{Source, deposit, upload},
 };

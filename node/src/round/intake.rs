@@ -95,7 +95,10 @@ impl Intake {
         let spool = self.spool(member)?;
         let mut written = spool.written.clone().lock_owned().await;
         let complete = written.digests.len() == self.layout.chunk_count() as usize;
+        let others = written.by.is_some_and(|earlier| earlier != member);
+        let spoilt = complete && root.is_some_and(|root| root != vector_root(&written.digests));
         let stays = match written.by {
+            Some(_) if others && spoilt => false,
             Some(earlier) if earlier != by && by == member => {
                 complete && root == Some(vector_root(&written.digests))
             }

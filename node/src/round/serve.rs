@@ -1,6 +1,6 @@
 //! Answers the bulk streams that others open: takes in a vector, or gives out a sum.
 
-use std::{io, sync::Arc};
+use std::{collections::BTreeMap, io, sync::Arc};
 
 use consort_protocol::{hash::Digest, ids::MemberId};
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -12,19 +12,31 @@ use super::{
     results::Results,
 };
 
+/// From whom vectors of others are taken.
+#[derive(Default)]
+pub(super) struct Trusted {
+    /// The aggregator of the slot, for whom this node stands by.
+    pub(super) aggregator: Option<MemberId>,
+    /// Where this node has taken over as aggregator: from anybody, what has one of these roots.
+    pub(super) required: BTreeMap<MemberId, Digest>,
+}
+
 /// Does what the opener of a stream asks for. Gives the owner and the root of a vector that is now complete,
-/// and nothing where a sum was asked for. Vectors of others are taken from the `aggregator` only.
+/// and nothing where a sum was asked for.
 pub(super) async fn serve(
     mut stream: impl AsyncRead + AsyncWrite + Unpin,
     from: MemberId,
     intake: Option<Arc<Intake>>,
     ended: &CancellationToken,
     results: &Results,
-    aggregator: Option<MemberId>,
+    trusted: &Trusted,
 ) -> io::Result<Option<(MemberId, Digest)>> {
     let (session, owner, root) = match read_message(&mut stream).await? {
         Request::Upload(session, root) => (session, from, root),
-        Request::Standby(session, owner) if aggregator == Some(from) => (session, owner, None),
+        Request::Standby(session, owner) if trusted.aggregator == Some(from) => (session, owner, None),
+        Request::Standby(session, owner) if trusted.required.contains_key(&owner) => {
+            (session, owner, trusted.required.get(&owner).copied())
+        }
         Request::Standby(..) => {
             return Err(io::Error::other("vectors of others are taken from the slot's aggregator only"));
         }

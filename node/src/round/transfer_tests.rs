@@ -21,7 +21,7 @@ use super::{
     fetch,
     intake::Intake,
     results::Results,
-    serve::serve,
+    serve::{Trusted, serve},
     testing::{Round, SESSION, stream},
     upload::{deposit, send},
 };
@@ -54,7 +54,7 @@ impl Aggregator {
         let (from, intake) = (round.id(number), self.intake.clone());
         let (results, ended) = (self.results.clone(), self.ended.clone());
         let served = async move {
-            let outcome = serve(&mut near, from, Some(intake), &ended, &results, None).await;
+            let outcome = serve(&mut near, from, Some(intake), &ended, &results, &Trusted::default()).await;
             let outcome = outcome.map(|complete| complete.map(|(_, root)| root));
             (outcome, limit - near.reader().limit())
         };
@@ -148,7 +148,8 @@ async fn an_upload_for_another_session_or_by_a_stranger_to_the_mask_set_is_refus
     // a node that aggregates nothing
     let (mut far, near) = tokio::io::duplex(1 << 16);
     write_message(&mut far, &Request::Upload(SESSION, None)).await.unwrap();
-    let served = serve(near, round.id(0), None, &aggregator.ended, &aggregator.results, None).await;
+    let served =
+        serve(near, round.id(0), None, &aggregator.ended, &aggregator.results, &Trusted::default()).await;
     assert!(served.unwrap_err().to_string().contains("no session of mine"));
 }
 
@@ -348,7 +349,9 @@ async fn a_sum_is_fetched_decoded_and_served_on() {
     assert_is_sum_of(&sum.decode(&round.terms(), 3).unwrap(), &[0, 1, 2]);
     let (far, near) = tokio::io::duplex(1 << 16);
     let (results, from) = (first.results.clone(), round.id(1));
-    tokio::spawn(async move { serve(near, from, None, &CancellationToken::new(), &results, None).await });
+    tokio::spawn(async move {
+        serve(near, from, None, &CancellationToken::new(), &results, &Trusted::default()).await
+    });
     let sum = fetch::receive(far, &second.results, &round.layout, root).await.unwrap();
     assert_is_sum_of(&sum.decode(&round.terms(), 3).unwrap(), &[0, 1, 2]);
     assert!(aggregator.folder.path().join(format!("{}.sum", hex::encode(&root[..16]))).exists());

@@ -212,3 +212,33 @@ async fn a_taken_port_and_a_foreign_identity_are_named() {
         assert!(matches!(foreign, NetworkError::NotAMember(_)), "{foreign}");
     }
 }
+
+/// Both ends of a cable know that it is cut; once it is whole again nobody has to be told.
+#[tokio::test]
+async fn whoever_is_cut_off_is_unreachable_until_told_otherwise() {
+    for listen in [TCP, QUIC] {
+        let nodes = line(4, listen).await;
+        for (index, node) in nodes.iter().enumerate() {
+            let others = (0..4).filter(|other| other / 2 != index as u8 / 2);
+            node.network.cut_off(others.map(id).collect());
+        }
+        for (index, node) in nodes.iter().enumerate() {
+            node.connected_to(1).await;
+            let far = id(3 - index as u8);
+            let refused = node.network.send(far, vec![1]).await;
+            assert_eq!(refused, Err(SendError::NotConnected(far)));
+        }
+        // one end is enough to keep the other out
+        nodes[0].network.cut_off(BTreeSet::new());
+        nodes[2].network.cut_off(BTreeSet::from([id(0)]));
+        nodes[3].network.cut_off(BTreeSet::from([id(1)]));
+        nodes[1].network.cut_off(BTreeSet::from([id(2)]));
+        nodes[0].connected_to(2).await;
+        for node in &nodes {
+            node.network.cut_off(BTreeSet::new());
+        }
+        for node in &nodes {
+            node.connected_to(3).await;
+        }
+    }
+}

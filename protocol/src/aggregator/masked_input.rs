@@ -41,6 +41,8 @@ use super::{
 pub(super) struct Required {
     pub(super) statements: Vec<Signed<Statement>>,
     pub(super) digest: Digest,
+    /// Who has signed that it holds all their vectors.
+    pub(super) holders: Vec<MemberId>,
 }
 
 pub(super) struct MaskedInput {
@@ -119,8 +121,19 @@ impl MaskedInput {
         if !self.mask_set.contains(&from) {
             return Err(FaultKind::Stranger(from));
         }
+        // it may have come from somebody else, who spoilt it: its owner is not to blame
+        if self.required_root(&from).is_some_and(|required| required != root) {
+            return Ok(());
+        }
         self.roots.entry(from).or_insert(root);
         self.compare(from, out)
+    }
+
+    /// Root of the vector that has to be a member's, where earlier votes require a set.
+    pub(super) fn required_root(&self, of: &MemberId) -> Option<Digest> {
+        let required = self.required.as_ref()?;
+        let statement = required.statements.iter().find(|statement| statement.signer == *of)?;
+        Some(statement.body.root)
     }
 
     pub(super) fn commitments(&mut self, dealer: MemberId, commitments: &DealtCommitments) {
@@ -205,7 +218,10 @@ impl MaskedInput {
             None => self.mask_set.ids().collect(),
         };
         let done = |id: &MemberId| self.survives(id) || self.refused.contains(id);
-        if !late && !all_answered(seat, wanted.iter(), done) {
+        // a vector whose owner is gone may still come from whoever holds it
+        let holders = self.required.iter().flat_map(|set| &set.holders);
+        let served = holders.into_iter().any(|id| *id != seat.me && !seat.absent.contains(id));
+        if !late && !all_answered(seat, wanted.iter(), done) || !late && served && !wanted.iter().all(done) {
             return Ok(false);
         }
         let found = wanted.iter().filter(|id| self.survives(id)).count();

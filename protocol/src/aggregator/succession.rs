@@ -72,9 +72,12 @@ impl Succession {
         if shown.as_ref().map(AcceptedMaskSet::digest) != timeout.body.mask_set.as_ref() {
             return Err(FaultKind::Unproven);
         }
-        self.slots.learn(shown.as_ref(), &history)?;
-        self.slots.check_timeout(&timeout)?;
+        let mut slots = self.slots.clone();
+        slots.learn(shown.as_ref(), &history)?;
+        slots.check_timeout(&timeout)?;
         self.timeouts.entry(from).or_insert(timeout);
+        slots.retain(self.timeouts.values().filter_map(|timeout| timeout.body.vote));
+        self.slots = slots;
         if self.mask_set.is_none() {
             self.mask_set = shown;
         }
@@ -133,8 +136,9 @@ impl Succession {
             (Allowed::Only(value @ Value::Survivors(digest)), Some(mask_set)) => {
                 let proposal = highest.and_then(|slot| slots.proposal(slot, &value));
                 let required = match proposal.map(|proposal| &proposal.body.value) {
-                    Some(Proposed::Survivors { statements, .. }) => {
-                        Required { statements: statements.clone(), digest }
+                    Some(Proposed::Survivors { statements, standbys }) => {
+                        let holders = standbys.iter().map(|receipt| receipt.signer).collect();
+                        Required { statements: statements.clone(), digest, holders }
                     }
                     _ => return Err(void("the proposal that was voted for is not known")),
                 };
@@ -146,7 +150,10 @@ impl Succession {
                 let phase = MaskedInput::begin(seat, session, mask_set, verifiers, None, announced, out);
                 Ok(State::MaskedInput(phase))
             }
-            _ => {
+            (Allowed::Only(Value::Survivors(_)), None) => {
+                Err(void("a vote for survivors was reported without the mask set"))
+            }
+            (Allowed::Anything | Allowed::Only(Value::Abandon), _) => {
                 let why = "its aggregator was lost before a mask set was agreed on";
                 ConsistencyCheck::abandon(seat, session, why, announced, out).map(State::ConsistencyCheck)
             }

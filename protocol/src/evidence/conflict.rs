@@ -144,5 +144,9 @@ fn reveals_otherwise(one: &RevealedDigests, other: &RevealedDigests) -> bool {
 fn hides_a_vote(one: &Timeout, other: &Timeout) -> bool {
     let latest = |timeout: &Timeout| timeout.vote.map(|vote| vote.slot);
     let (earlier, later) = if one.slot <= other.slot { (one, other) } else { (other, one) };
-    latest(earlier) > latest(later) || (one.slot == other.slot && one.vote != other.vote)
+    let contradicts = match (one.vote, other.vote) {
+        (Some(first), Some(second)) => first.slot == second.slot && first.value != second.value,
+        _ => false,
+    };
+    latest(earlier) > latest(later) || contradicts || (one.slot == other.slot && one.vote != other.vote)
 }

@@ -11,7 +11,7 @@ use crate::{
     hash::Digest,
     ids::MemberId,
     messages::{
-        consistency_check::{Proposal, Value},
+        consistency_check::{Proposal, Proposed, SurvivorSet, Value},
         failover::{LatestVote, NewSlot, Passage, ShownNewSlot, Timeout},
     },
     roster::Session,
@@ -88,7 +88,9 @@ impl Ballot {
             return Err(FaultKind::NotAllowed);
         }
         let passage = Passage { new_slot: self.new_slot.clone(), proposal: proposal.clone() };
-        self.slots.learn(mask_set, &[passage])?;
+        let mut slots = self.slots.clone();
+        slots.learn(mask_set, &[passage])?;
+        self.slots = slots;
         Ok(Some(value))
     }
 
@@ -151,8 +153,24 @@ impl Ballot {
         }
         // before the many signatures in there are looked at
         self.slots.check_author(&shown.new_slot)?;
-        self.slots.learn(mask_set, &shown.history)?;
-        self.slots.check_new_slot(&shown.new_slot).map(Some)
+        let mut slots = self.slots.clone();
+        slots.learn(mask_set, &shown.history)?;
+        let allowed = slots.check_new_slot(&shown.new_slot)?;
+        let reported = shown.new_slot.body.timeouts.iter().filter_map(|timeout| timeout.body.vote);
+        slots.retain(reported.chain(self.latest));
+        self.slots = slots;
+        Ok(Some(allowed))
+    }
+
+    /// The survivors that the slot which I am in has to be for, with their roots.
+    pub(super) fn required(&self) -> Option<SurvivorSet> {
+        let Allowed::Only(value @ Value::Survivors(_)) = self.allowed else { return None };
+        let timeouts = &self.new_slot.as_ref()?.body.timeouts;
+        let slot = timeouts.iter().filter_map(|it| it.body.vote).map(|vote| vote.slot).max()?;
+        match &self.slots.proposal(slot, &value)?.body.value {
+            Proposed::Survivors { statements, .. } => Some(SurvivorSet::of(statements)),
+            Proposed::Abandon => None,
+        }
     }
 
     pub(super) fn follow(&mut self, new_slot: Signed<NewSlot>, allowed: Allowed) {

@@ -136,7 +136,20 @@ impl Playing {
             }
             other => other,
         };
+        self.serve(seat, |_| true, out);
         Ok(true)
+    }
+
+    /// Passes on the vectors that the slot's aggregator has to have and that their owners cannot send.
+    pub(super) fn serve(&self, seat: &Seat, wanted: impl Fn(&MemberId) -> bool, out: &mut Outputs) {
+        let Some(survivors) = self.ballot.required() else { return };
+        let to = seat.aggregator();
+        if to == seat.me || seat.absent.contains(&to) || self.ballot.has_given_up() {
+            return;
+        }
+        for vector in self.standing_by.orphans(seat, &survivors).into_iter().filter(wanted) {
+            out.push(Output::PassOn { vector, to });
+        }
     }
 
     /// A mask set that I have not heard of before: where I cannot act on it, I only look on.

@@ -3,6 +3,9 @@
 //! A receipt is signed when
 //! 1. the slot's aggregator asks for it, for this session and slot;
 //! 2. every vector of the set is here under the root that it names; mine, under the root that I signed.
+//!
+//! Where a later slot is for a set that was voted for, whoever holds vectors of it passes on those whose
+//! owners are gone to its aggregator: it may not have been a standby itself.
 
 use std::collections::BTreeMap;
 
@@ -12,6 +15,7 @@ use crate::{
     ids::MemberId,
     messages::{
         Message,
+        consistency_check::SurvivorSet,
         failover::{StandbyReceipt, StandbyRequest},
     },
     report::AbortReason,
@@ -42,6 +46,12 @@ impl StandingBy {
         }
         self.asked = Some(request);
         Ok(self.confirm(seat, root, out)?)
+    }
+
+    /// Vectors of these survivors that are here and whose owners cannot send them again.
+    pub(super) fn orphans(&self, seat: &Seat, survivors: &SurvivorSet) -> Vec<MemberId> {
+        let gone = survivors.0.iter().filter(|(owner, _)| *owner != seat.me && seat.absent.contains(owner));
+        gone.filter(|(owner, root)| self.held.get(owner) == Some(root)).map(|(owner, _)| *owner).collect()
     }
 
     /// A vector is here.

@@ -35,6 +35,19 @@ pub enum ConsortiumError {
 /// # Errors
 /// [`ConsortiumError`] where no manifest of so many members may have this policy.
 pub fn consortium(members: usize, policy: Policy, seed: u64) -> Result<Consortium, ConsortiumError> {
+    consortium_where(members, policy, seed, |_| true)
+}
+
+/// The same, where the members with these numbers may aggregate.
+///
+/// # Errors
+/// [`ConsortiumError`] where no manifest of so many members may have this policy.
+pub fn consortium_where(
+    members: usize,
+    policy: Policy,
+    seed: u64,
+    may_aggregate: impl Fn(usize) -> bool,
+) -> Result<Consortium, ConsortiumError> {
     let secret =
         |number: usize| digest("simulated identity", &[&seed.to_le_bytes(), &(number as u64).to_le_bytes()]);
     let identities: Vec<Arc<Identity>> =
@@ -43,7 +56,7 @@ pub fn consortium(members: usize, policy: Policy, seed: u64) -> Result<Consortiu
         id: identity.id(),
         name: format!("node {number}"),
         addresses: Vec::new(),
-        may_aggregate: true,
+        may_aggregate: may_aggregate(number),
     };
     let mut signed = SignedManifest::new(ManifestBody {
         name: "simulation".into(),

@@ -113,10 +113,15 @@ impl Monitor {
         journal.push(entry.clone());
     }
 
-    /// A message leaves a node.
-    pub fn sent(&mut self, Envelope { from, message, .. }: &Envelope) {
+    /// A message is on its way, whoever has said it.
+    pub fn overheard(&mut self, message: &Message) {
         self.sessions.learn(message);
         self.learn_sets(message);
+    }
+
+    /// A message leaves a node.
+    pub fn sent(&mut self, Envelope { from, message, .. }: &Envelope) {
+        self.overheard(message);
         if self.is_honest(from) {
             self.check(*from, message);
         }

@@ -336,6 +336,7 @@ impl<'a, H: Host> Simulation<'a, H> {
             if self.is_apart(&envelope.from, &envelope.to) {
                 continue;
             }
+            self.monitor.overheard(&envelope.message);
             let (said, heard) = self.adversary.incoming(&envelope);
             let Envelope { from, to, message } = envelope;
             if heard {

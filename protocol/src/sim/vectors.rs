@@ -64,6 +64,7 @@ impl<H: Host> Simulation<'_, H> {
         let root = root_of(&chunks);
         self.keep(to, session, vector, chunks);
         self.handle(to, Role::Member, Input::Done(Work::Held(vector, root)));
+        self.handle(to, Role::Aggregator, Input::Done(Work::Received(vector, root)));
     }
 
     pub(super) fn unmask(&mut self, id: MemberId, survivors: &SurvivorSet, plan: &MaskPlan) {

@@ -5,12 +5,14 @@ use std::collections::BTreeSet;
 
 use consort_protocol::{
     io::Role,
+    messages::{Message, consistency_check::Proposed},
     phase::Phase,
     report::Outcome,
-    sim::{Fault, Kill, SequentialHost, Simulation, What},
+    signing::Signed,
+    sim::{Envelope, Fault, Kill, SequentialHost, Simulation, What},
 };
 
-use crate::setting::{Setting, setting};
+use crate::setting::{Setting, setting, setting_where};
 
 fn run(
     setting: &Setting,
@@ -112,4 +114,55 @@ fn a_member_and_the_aggregator_may_both_die() {
             assert!(report.survivors().is_some(), "{phase} {with}: {:?} {:?}", report.outcomes, report.slots);
         }
     }
+}
+
+/// A standby need not be the next aggregator: whoever holds vectors of a set that was voted for passes on those
+/// whose owners are gone. Only two may aggregate here, and the second cannot be reached when the first picks
+/// its standby.
+#[test]
+fn whoever_holds_vectors_serves_an_aggregator_that_does_not() {
+    for seed in 0..4 {
+        let setting = setting_where(4, 11, |number| number < 2);
+        let second = setting.terms.holder(1).unwrap();
+        let what = What::Cut(BTreeSet::from([second]), Duration::from_secs(2));
+        let cut = Fault { on: None, role: Role::Aggregator, phase: Phase::MaskedInput, what };
+        let report = run(&setting, seed, [cut, Fault::kill_aggregator(Phase::Unmasking)]);
+        assert!(report.survivors().is_some(), "{seed}: {:?} {:?}", report.outcomes, report.slots);
+        setting.verify_sum(&report, 3);
+    }
+}
+
+/// Two values got votes in one slot, so the others can only call the round void. But one of them was certified,
+/// and whoever hears of its result takes it: a valid certificate outranks void.
+#[test]
+fn a_result_that_comes_late_outranks_void() {
+    let setting = setting(4, 11);
+    let (aggregator, others) = (setting.terms.aggregator(), setting.others());
+    let identity = setting.consortium.identities.iter().find(|it| it.id() == aggregator).unwrap().clone();
+    let mut late = Vec::new();
+    let mut host = SequentialHost;
+    let simulation = Simulation::new(setting.terms.clone(), setting.inputs(), 3, &mut host);
+    let report = simulation
+        .interfere(|envelope| {
+            let Envelope { from, to, message } = envelope.clone();
+            match message {
+                // one member is asked to abandon, and reports its vote for that when the slot is given up
+                Message::Proposal(proposal) if from == aggregator && to == others[0] => {
+                    let mut body = proposal.body.clone();
+                    body.value = Proposed::Abandon;
+                    let second = Box::new(Signed::new(body, &identity).unwrap());
+                    vec![Envelope { message: Message::Proposal(second), ..envelope }]
+                }
+                // the result is kept back until the others have given up the slot
+                Message::Published(_) if from == aggregator && to != aggregator => {
+                    late.push(envelope);
+                    Vec::new()
+                }
+                Message::Alive(_) if from == aggregator => Vec::new(),
+                Message::NewSlot(_) => [vec![envelope], late.drain(..).collect()].concat(),
+                _ => vec![envelope],
+            }
+        })
+        .run();
+    setting.verify_sum(&report, 4);
 }

@@ -9,7 +9,7 @@ use consort_protocol::{
     ids::MemberId,
     manifest::Policy,
     report::Outcome,
-    sim::{Consortium, Report, consortium},
+    sim::{Consortium, Report, consortium_where},
 };
 
 pub(crate) const LENGTH: usize = 40;
@@ -20,7 +20,12 @@ pub(crate) struct Setting {
 }
 
 pub(crate) fn setting(members: usize, seed: u64) -> Setting {
-    let consortium = consortium(members, Policy::default(), seed).unwrap();
+    setting_where(members, seed, |_| true)
+}
+
+/// The members with these numbers may aggregate.
+pub(crate) fn setting_where(members: usize, seed: u64, may_aggregate: impl Fn(usize) -> bool) -> Setting {
+    let consortium = consortium_where(members, Policy::default(), seed, may_aggregate).unwrap();
     let leaves = [(vec![LENGTH as u64], Dtype::I64)];
     let spec = spec_for(&consortium.manifest, leaves, Reduction::Sum, None);
     let task = Task { label: None, query: [0; 32], spec };

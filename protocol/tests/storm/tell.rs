@@ -51,5 +51,6 @@ fn words(message: &Message) -> String {
         Message::Standby(it) => format!("standby {}", it.slot),
         Message::StandbyReceipt(it) => format!("standby receipt {}", it.body.slot),
         Message::Abandonment(it) => format!("abandonment {}.{}", it.session.attempt, it.slot),
+        Message::Evidence(_) => "evidence".into(),
     }
 }

@@ -1,12 +1,11 @@
 //! What the flags mean together, and which of them cannot be meant.
 
-use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
 use std::thread::available_parallelism;
 
-use super::flags::{Flags, RunFlags, SimulateFlags, Subcommands, WorkloadName};
-use super::{Command, Degree, Kill, Run, Simulate, Who, Workload};
+use super::flags::{Flags, RunFlags, SimulateFlags, SoakFlags, Subcommands, WorkloadName};
+use super::{Command, Degree, Run, Simulate, Workload, check_faults};
 use crate::report;
 use crate::workload::vectors::{self, Reduction};
 
@@ -26,7 +25,7 @@ pub(super) fn command(flags: Flags) -> Result<Command, String> {
         None => run(flags.run).map(Command::Run),
         Some(Subcommands::Run(flags)) => run(*flags).map(Command::Run),
         Some(Subcommands::Simulate(flags)) => simulate(flags).map(Command::Simulate),
-        Some(Subcommands::Soak(_)) => later("soak", "use testnet run with several --kill and another --seed"),
+        Some(Subcommands::Soak(flags)) => soak(flags).map(Command::Run),
         Some(Subcommands::Bench(_)) => later("bench", "use testnet run --report and testnet simulate --json"),
     }
 }
@@ -39,13 +38,17 @@ fn run(flags: RunFlags) -> Result<Run, String> {
         && flags.corrupt.is_none()
         && flags.vector_len.is_none()
         && flags.inputs.is_none()
-        && flags.kill.is_empty();
+        && flags.kill.is_empty()
+        && flags.restart.is_empty()
+        && flags.pause.is_empty()
+        && flags.partition.is_empty();
     let workload = workload(&flags)?;
     let nodes = nodes(flags.nodes, &workload)?;
     let rounds = flags.rounds.unwrap_or(DEFAULT_ROUNDS);
     check_corrupt(flags.corrupt, nodes)?;
-    check_kills(&flags.kill, nodes, rounds)?;
     check_places(&flags)?;
+    let faults = [flags.partition, flags.pause, flags.restart, flags.kill].concat();
+    check_faults::check(&faults, nodes, rounds)?;
     Ok(Run {
         nodes,
         rounds,
@@ -53,30 +56,24 @@ fn run(flags: RunFlags) -> Result<Run, String> {
         workload,
         corrupt: flags.corrupt,
         out: flags.out,
-        kills: flags.kill,
+        faults,
         transport: flags.transport,
         keep: flags.keep,
         report: flags.report,
         json: flags.json,
         demonstration,
+        soak: false,
     })
 }
 
 fn refuse_later_flags(flags: &RunFlags) -> Result<(), String> {
-    if !flags.restart.is_empty() {
-        return later("--restart", "use --kill: the node stays away");
-    }
-    if !flags.pause.is_empty() {
-        return later("--pause", "use --kill: the node stays away");
-    }
-    if !flags.partition.is_empty() {
-        return later("--partition", "use --kill for the nodes of the smaller part");
-    }
     if flags.dashboard {
         return later("--dashboard", "watch the live view, or use --report");
     }
-    let aggregator = flags.kill.iter().find(|kill| kill.who == Who::Aggregator);
-    aggregator.map_or(Ok(()), |kill| later(&format!("--kill {kill}"), "name a node by its index"))
+    if !flags.lie.is_empty() {
+        return later("--lie", "use --kill or --pause");
+    }
+    Ok(())
 }
 
 fn later<T>(what: &str, instead: &str) -> Result<T, String> {
@@ -152,30 +149,6 @@ fn check_corrupt(corrupt: Option<usize>, nodes: usize) -> Result<(), String> {
     }
 }
 
-fn check_kills(kills: &[Kill], nodes: usize, rounds: u32) -> Result<(), String> {
-    let mut dead = BTreeSet::new();
-    for kill in kills {
-        if let Who::Node(node) = kill.who {
-            if node >= nodes {
-                let last = nodes - 1;
-                return Err(format!(
-                    "--kill {kill}: there is no node {node}; with {nodes} nodes they are 0 to {last}"
-                ));
-            }
-            if !dead.insert(node) {
-                return Err(format!("--kill {kill}: node {node} is killed already; name each node once"));
-            }
-        }
-        if kill.round >= rounds {
-            let (round, last) = (kill.round, rounds - 1);
-            return Err(format!(
-                "--kill {kill}: there is no round {round}; with {rounds} rounds they are 0 to {last}"
-            ));
-        }
-    }
-    Ok(())
-}
-
 /// Whether what the run will write has a place.
 fn check_places(flags: &RunFlags) -> Result<(), String> {
     if let Some(path) = &flags.report {
@@ -201,6 +174,13 @@ fn check_places(flags: &RunFlags) -> Result<(), String> {
 
 fn is_vacant(directory: &Path) -> bool {
     !directory.exists() || fs::read_dir(directory).is_ok_and(|mut entries| entries.next().is_none())
+}
+
+fn soak(flags: SoakFlags) -> Result<Run, String> {
+    let churn = flags.churn;
+    let run = run(RunFlags::of_soak(flags))?;
+    let faults = if churn { crate::soak::faults(run.seed, run.nodes, run.rounds) } else { Vec::new() };
+    Ok(Run { faults, soak: true, demonstration: false, ..run })
 }
 
 fn simulate(flags: SimulateFlags) -> Result<Simulate, String> {

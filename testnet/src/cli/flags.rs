@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-use super::kill::Kill;
+use super::fault::{self, Fault};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -17,14 +17,36 @@ Examples:
       one node for each .npy file in updates/; their weighted mean goes to mean/round-000.npy
   testnet --kill 1@masked-input --kill 6@unmasking@1
       node 1 dies in round 0 before it sends its vector, node 6 in round 1 before it reveals anything
+  testnet --rounds 2 --kill aggregator@consistency-check --kill aggregator@publish@1
+      whoever aggregates dies, in each round in another phase; the next in order goes on with the round
+  testnet --restart 2@share-keys --pause 5@masked-input@1:3
+      node 2 dies and comes back for the next round, node 5 stands still for 3 seconds of round 1
+  testnet --corrupt 1 --partition '0,1,2|3,4,5,6,7@masked-input:20'
+      for 20 seconds nobody in one group reaches anybody in the other: at most one of them goes on
+  testnet soak --rounds 30 --churn --seed 7
+      30 rounds with faults of all these kinds, and a table of what the nodes used
   testnet simulate --members 100 --vector-len 100000 --drop 0.3
       what 100 members would have to compute if 30 of them vanished
 
-Phases, for --kill:
+WHO, for --kill, --restart and --pause:
+  the index of a node, or `aggregator`: whoever aggregates then, so given twice for a round its first two
+
+Phases, for all faults:
   advertise-keys, share-keys, masked-input, consistency-check, unmasking, publish
 
 Exit codes:
   0 done and correct, 1 it ran and failed, 2 unusable arguments or files, 130 interrupted";
+
+const SOAK_EXAMPLES: &str = "\
+Examples:
+  testnet soak --rounds 30 --churn --seed 7
+      in most rounds somebody is killed and started again, stands still, or is cut off; all of it follows
+      from the seed
+  testnet soak --rounds 200 --report soak.json
+      no faults: what the nodes use, round after round
+
+A round may end without a sum only where the protocol says so: too few members could answer, or the round
+is void. A wrong sum, or any other failure, ends with 1.";
 
 const SIMULATE_EXAMPLES: &str = "\
 Examples:
@@ -50,8 +72,9 @@ pub(super) enum Subcommands {
     /// Measure the protocol alone, in one process, without a network
     #[command(after_help = SIMULATE_EXAMPLES)]
     Simulate(SimulateFlags),
-    #[command(hide = true)]
-    Soak(Later),
+    /// Many rounds, with random faults, each checked; and what the nodes use as time goes by
+    #[command(after_help = SOAK_EXAMPLES)]
+    Soak(SoakFlags),
     #[command(hide = true)]
     Bench(Later),
 }
@@ -96,9 +119,19 @@ pub(super) struct RunFlags {
     /// Write the aggregates to DIR/round-000.npy, DIR/round-001.npy and so on
     #[arg(long, value_name = "DIR")]
     pub(super) out: Option<PathBuf>,
-    /// Kill a node as a phase begins on it, in round 0 where none is named; may be repeated
-    #[arg(long, value_name = "WHO@PHASE[@ROUND]")]
-    pub(super) kill: Vec<Kill>,
+    /// Kill a node as a phase begins on it, in round 0 where none is named; may be repeated, like all faults
+    #[arg(long, value_name = "WHO@PHASE[@ROUND]", value_parser = fault::kill)]
+    pub(super) kill: Vec<Fault>,
+    /// The same, and start it again 2 seconds later with the same home; it is back in the next round
+    #[arg(long, value_name = "WHO@PHASE[@ROUND]", value_parser = fault::restart)]
+    pub(super) restart: Vec<Fault>,
+    /// Stop a node as a phase begins on it, and let it go on after so many seconds
+    #[arg(long, value_name = "WHO@PHASE[@ROUND]:SECONDS", value_parser = fault::pause)]
+    pub(super) pause: Vec<Fault>,
+    /// Cut the connections between two groups, which name every living node, as a phase begins on the
+    /// aggregator, and let them connect again after so many seconds
+    #[arg(long, value_name = "A,B|C,D@PHASE[@ROUND]:SECONDS", value_parser = fault::partition)]
+    pub(super) partition: Vec<Fault>,
     /// What the nodes talk over
     #[arg(long, value_name = "TRANSPORT", default_value = "tcp")]
     pub(super) transport: Transport,
@@ -112,13 +145,73 @@ pub(super) struct RunFlags {
     #[arg(long)]
     pub(super) json: bool,
     #[arg(long, hide = true)]
-    pub(super) restart: Vec<String>,
-    #[arg(long, hide = true)]
-    pub(super) pause: Vec<String>,
-    #[arg(long, hide = true)]
-    pub(super) partition: Vec<String>,
+    pub(super) lie: Vec<String>,
     #[arg(long, hide = true)]
     pub(super) dashboard: bool,
+}
+
+#[derive(Args, Debug)]
+pub(super) struct SoakFlags {
+    /// Number of rounds
+    #[arg(long, value_name = "N", default_value_t = 30, value_parser = rounds)]
+    pub(super) rounds: u32,
+    /// Random faults: nodes are killed and started again, stand still, are cut off from each other
+    #[arg(long)]
+    pub(super) churn: bool,
+    /// What identities, inputs and faults follow from
+    #[arg(long, value_name = "S", default_value_t = 1, value_parser = seed)]
+    pub(super) seed: u64,
+    /// Number of nodes, each a process, at least 3
+    #[arg(long, value_name = "N", default_value_t = 8, value_parser = whole)]
+    pub(super) nodes: usize,
+    /// Elements of the random vectors
+    #[arg(long, value_name = "D", default_value_t = 10_000, value_parser = length)]
+    pub(super) vector_len: usize,
+    /// How many members may be corrupt, the aggregator counted [default: a third, rounded down, at least 1]
+    #[arg(long, value_name = "C", value_parser = whole)]
+    pub(super) corrupt: Option<usize>,
+    /// What the nodes talk over
+    #[arg(long, value_name = "TRANSPORT", default_value = "tcp")]
+    pub(super) transport: Transport,
+    /// Keep the homes and logs of the nodes in DIR, which must be new or empty
+    #[arg(long, value_name = "DIR")]
+    pub(super) keep: Option<PathBuf>,
+    /// Write a report to FILE, as JSON
+    #[arg(long, value_name = "FILE")]
+    pub(super) report: Option<PathBuf>,
+    /// Print the report, as JSON, and nothing else
+    #[arg(long)]
+    pub(super) json: bool,
+}
+
+impl RunFlags {
+    /// The run that a soak is, but for its faults.
+    pub(super) fn of_soak(soak: SoakFlags) -> Self {
+        let SoakFlags { rounds, seed, nodes, vector_len, corrupt, transport, keep, report, json, churn: _ } =
+            soak;
+        Self {
+            nodes: Some(nodes),
+            rounds: Some(rounds),
+            seed,
+            workload: None,
+            corrupt,
+            vector_len: Some(vector_len),
+            inputs: None,
+            weights: None,
+            mean: false,
+            out: None,
+            kill: Vec::new(),
+            restart: Vec::new(),
+            pause: Vec::new(),
+            partition: Vec::new(),
+            transport,
+            keep,
+            report,
+            json,
+            lie: Vec::new(),
+            dashboard: false,
+        }
+    }
 }
 
 #[derive(Args, Debug)]

@@ -1,6 +1,6 @@
 //! Command lines, good and bad.
 
-use std::fs;
+use std::{collections::BTreeSet, fs, time::Duration};
 
 use tempfile::TempDir;
 
@@ -16,17 +16,19 @@ fn no_arguments_are_the_demonstration() {
         workload: Workload::Digits,
         corrupt: None,
         out: None,
-        kills: vec![],
+        faults: vec![],
         transport: Transport::Tcp,
         keep: None,
         report: None,
         json: false,
         demonstration: true,
+        soak: false,
     };
     assert_eq!(run(""), expected);
     assert_eq!(run("run"), expected);
     assert!(run("--seed 7 --json --transport quic").demonstration);
-    for line in ["--nodes 8", "--rounds 6", "--kill 1@publish", "--vector-len 5", "--corrupt 1"] {
+    let faults = ["--kill 1@publish", "--restart 1@publish", "--pause 1@publish:1"];
+    for line in ["--nodes 8", "--rounds 6", "--vector-len 5", "--corrupt 1"].into_iter().chain(faults) {
         assert!(!run(line).demonstration, "{line}");
     }
 }
@@ -42,14 +44,60 @@ fn run_is_the_default_command() {
 }
 
 #[test]
-fn kills_name_node_phase_and_round() {
-    let kills = run("--kill 3@masked-input --kill 0@publish@5").kills;
-    let kill = |node, phase, round| Kill { who: Who::Node(node), phase, round };
-    assert_eq!(kills, [kill(3, Phase::MaskedInput, 0), kill(0, Phase::Publish, 5)]);
+fn faults_name_whom_when_and_for_how_long() {
+    let fault = |deed, who, phase, round| Fault { deed, who, phase, round };
+    let faults = run("--kill 3@masked-input --kill aggregator@publish@5 --kill aggregator@publish@5").faults;
+    let aggregator = fault(Deed::Kill, Who::Aggregator, Phase::Publish, 5);
+    let node = fault(Deed::Kill, Who::Node(3), Phase::MaskedInput, 0);
+    assert_eq!(faults, [node, aggregator.clone(), aggregator]);
     for phase in Phase::ALL {
-        assert_eq!(run(&format!("--kill 1@{phase}@2")).kills, [kill(1, phase, 2)]);
+        let line = format!("--restart 1@{phase}@2 --pause aggregator@{phase}:0.5");
+        let pause = Deed::Pause(Duration::from_millis(500));
+        let expected =
+            [fault(pause, Who::Aggregator, phase, 0), fault(Deed::Restart, Who::Node(1), phase, 2)];
+        assert_eq!(run(&line).faults, expected);
     }
-    assert_eq!("aggregator@unmasking".parse::<Kill>().unwrap().to_string(), "aggregator@unmasking@0");
+    let groups = [BTreeSet::from([0, 2]), BTreeSet::from([1, 3])];
+    let partition = Deed::Partition(groups, Duration::from_secs(20));
+    let faults = run("--nodes 4 --partition 2,0|1,3@unmasking@1:20").faults;
+    assert_eq!(faults, [fault(partition, Who::Aggregator, Phase::Unmasking, 1)]);
+}
+
+#[test]
+fn faults_are_shown_as_they_are_written() {
+    for (line, shown) in [
+        ("--kill 3@publish@1", "--kill 3@publish@1"),
+        ("--restart aggregator@unmasking", "--restart aggregator@unmasking@0"),
+        ("--pause 2@share-keys:1.5", "--pause 2@share-keys@0:1.5"),
+        ("--partition 0,1|3,2,4,5,6,7@publish:3", "--partition 0,1|2,3,4,5,6,7@publish@0:3"),
+    ] {
+        assert_eq!(run(line).faults.into_iter().map(|fault| fault.to_string()).collect::<Vec<_>>(), [shown]);
+    }
+}
+
+/// One that comes back may be struck again; one that is dead may be left out of a partition.
+#[test]
+fn faults_that_can_happen_together_are_accepted() {
+    for line in [
+        "--restart 1@publish --kill 1@publish@1",
+        "--pause 1@publish:2 --restart 1@publish@2 --kill 2@publish",
+        "--kill 3@publish --partition 0,1,2|4,5,6,7@publish@1:2",
+        "--kill 3@publish --partition 0,1,2,3|4,5,6,7@publish@1:2",
+        "--kill aggregator@publish --pause aggregator@publish:1 --partition 0|1,2,3,4,5,6,7@publish:1",
+    ] {
+        assert!(!run(line).faults.is_empty(), "{line}");
+    }
+}
+
+#[test]
+fn a_soak_is_a_run_whose_faults_follow_from_the_seed() {
+    let soak = |line: &str| run(&format!("soak {line}"));
+    let plain = soak("--rounds 9 --seed 4");
+    assert_eq!((plain.nodes, plain.rounds, plain.seed, plain.soak), (8, 9, 4, true));
+    assert!(plain.faults.is_empty() && !plain.demonstration);
+    let churn = soak("--rounds 40 --churn --json --nodes 5");
+    assert!(churn.json && !churn.faults.is_empty());
+    assert_eq!(churn, soak("--rounds 40 --churn --json --nodes 5"));
 }
 
 #[test]
@@ -98,7 +146,61 @@ fn unusable_arguments_are_one_line_that_says_what_to_do() {
         ("--nodes 3 --corrupt 0", "--corrupt 0: with 3 nodes it is from 1 to 1; choose"),
         ("--kill 8@unmasking", "--kill 8@unmasking@0: there is no node 8; with 8 nodes they are 0 to 7"),
         ("--kill 1@unmasking@6", "--kill 1@unmasking@6: there is no round 6; with 6 rounds they are 0 to 5"),
-        ("--kill 1@unmasking --kill 1@publish@2", "--kill 1@publish@2: node 1 is killed already"),
+        (
+            "--kill 1@unmasking --restart 1@publish@2",
+            "--restart 1@publish@2: node 1 is dead by then, after --kill 1@unmasking@0; name another node",
+        ),
+        (
+            "--kill 1@unmasking --pause 1@publish:2",
+            "--kill 1@unmasking@0: node 1 is struck in round 0 already, by --pause 1@publish@0:2; name each",
+        ),
+        ("--restart 9@publish", "--restart 9@publish@0: there is no node 9; with 8 nodes they are 0 to 7"),
+        ("--pause aggregator@publish@6:2", "--pause aggregator@publish@6:2: there is no round 6; with 6"),
+        (
+            "--partition 0,1|2,3@publish:2",
+            "--partition 0,1|2,3@publish@0:2: node 4 is in neither group; name every node that lives then",
+        ),
+        ("--nodes 4 --partition 0,1|2,4@publish:2", "--partition 0,1|2,4@publish@0:2: there is no node 4"),
+        (
+            "--nodes 4 --partition 0|1,2,3@publish:2 --partition 1|0,2,3@unmasking:2",
+            "--partition 1|0,2,3@unmasking@0:2: round 0 is partitioned already; name one partition for each",
+        ),
+        (
+            "--nodes 3 --kill aggregator@publish --pause aggregator@publish:1 --restart aggregator@publish \
+             --kill aggregator@unmasking",
+            "--kill aggregator@unmasking@0: with 3 nodes round 0 has no more than 3 aggregators",
+        ),
+        (
+            "--partition 0,1|1,2@publish:2",
+            "invalid value '0,1|1,2@publish:2' for '--partition <A,B|C,D@PHASE[@ROUND]:SECONDS>': node 1 is in both",
+        ),
+        (
+            "--partition 0,0|1@publish:2",
+            "invalid value '0,0|1@publish:2' for '--partition <A,B|C,D@PHASE[@ROUND]:SECONDS>': node 0 is named twice",
+        ),
+        (
+            "--partition 0,|1@publish:2",
+            "invalid value '0,|1@publish:2' for '--partition <A,B|C,D@PHASE[@ROUND]:SECONDS>': '' in a group is not",
+        ),
+        (
+            "--partition 0,1@publish:2",
+            "invalid value '0,1@publish:2' for '--partition <A,B|C,D@PHASE[@ROUND]:SECONDS>': expected A,B|C,D@PHASE",
+        ),
+        (
+            "--pause 1@publish",
+            "invalid value '1@publish' for '--pause <WHO@PHASE[@ROUND]:SECONDS>': expected WHO@PHASE:SECONDS",
+        ),
+        (
+            "--pause 1@publish:0",
+            "invalid value '1@publish:0' for '--pause <WHO@PHASE[@ROUND]:SECONDS>': '0' is not a number of seconds",
+        ),
+        (
+            "--pause 1@publish:inf",
+            "invalid value '1@publish:inf' for '--pause <WHO@PHASE[@ROUND]:SECONDS>': 'inf' is not a number of",
+        ),
+        ("soak --rounds 0", "invalid value '0' for '--rounds <N>': expected a whole number from 1"),
+        ("soak --nodes 2", "--nodes 2: at least 3 are needed"),
+        ("soak --kill 1@publish", "unexpected argument '--kill' found"),
         (
             "--kill 1",
             "invalid value '1' for '--kill <WHO@PHASE[@ROUND]>': expected WHO@PHASE or WHO@PHASE@ROUND",
@@ -164,13 +266,9 @@ fn unusable_arguments_are_one_line_that_says_what_to_do() {
 #[test]
 fn what_comes_later_is_refused_by_name() {
     for (line, what) in [
-        ("--restart 1@publish", "--restart"),
         ("--dashboard", "--dashboard"),
-        ("--pause 1@publish:3", "--pause"),
-        ("--partition 0,1|2,3@publish:3", "--partition"),
-        ("--kill aggregator@unmasking@1", "--kill aggregator@unmasking@1"),
+        ("--lie 1@proposal", "--lie"),
         ("run --nodes 4 --dashboard", "--dashboard"),
-        ("soak --rounds 5 --churn", "soak"),
         ("bench", "bench"),
     ] {
         let error = refusal(line);
@@ -203,10 +301,10 @@ fn simulations_have_defaults() {
 
 #[test]
 fn help_teaches() {
-    for line in ["--help", "run --help", "simulate --help"] {
+    for line in ["--help", "run --help", "simulate --help", "soak --help"] {
         let Err(Stop::Told(help)) = parse_line(line) else { panic!("{line}: no help") };
         assert!(help.contains("Examples:\n"), "{line}: {help}");
-        assert!(!help.contains("--dashboard") && !help.contains("soak"), "{line}: {help}");
+        assert!(!help.contains("--dashboard") && !help.contains("bench"), "{line}: {help}");
     }
     let Err(Stop::Told(help)) = parse_line("--help") else { panic!("no help") };
     assert!(Phase::ALL.iter().all(|phase| help.contains(phase.name())));

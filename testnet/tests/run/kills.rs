@@ -8,7 +8,7 @@ use std::{
 
 use serde_json::Value;
 
-use crate::testnet::{report, testnet};
+use crate::testnet::{report, strings, testnet};
 
 const ADVERTISE_KEYS: &str = "advertise-keys";
 const SHARE_KEYS: &str = "share-keys";
@@ -273,8 +273,4 @@ fn order(nodes: usize) -> &'static [usize] {
         }
         order
     })
-}
-
-fn strings(list: &Value) -> Vec<String> {
-    list.as_array().unwrap().iter().map(|item| item.as_str().unwrap().to_owned()).collect()
 }

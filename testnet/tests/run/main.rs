@@ -3,6 +3,8 @@
 //! A file for each family of scenarios. Tests wait for processes to end, never for time to pass;
 //! [`testnet::PATIENCE`] only turns a hang into a failure.
 
+mod absences;
+mod aggregators;
 mod arrays;
 mod bad_input;
 mod digits;

@@ -59,6 +59,11 @@ pub(crate) fn report(arguments: &str) -> Value {
     ended.report()
 }
 
+/// The strings of a list.
+pub(crate) fn strings(list: &Value) -> Vec<String> {
+    list.as_array().unwrap().iter().map(|item| item.as_str().unwrap().to_owned()).collect()
+}
+
 /// The binary, not started yet; it dies with its handle.
 pub(crate) fn command() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_testnet"));

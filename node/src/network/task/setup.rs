@@ -1,6 +1,10 @@
 //! How the swarm task and its handle come to be.
 
-use std::{collections::BTreeMap, sync::Arc, time::Instant};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+    time::Instant,
+};
 
 use consort_protocol::ids::MemberId;
 use libp2p::{Multiaddr, PeerId};
@@ -44,6 +48,7 @@ impl Task {
         let (note_sender, notes) = mpsc::channel(limits::COMMAND_QUEUE);
         let (command_sender, commands) = mpsc::channel(limits::COMMAND_QUEUE);
         let (status_sender, status) = watch::channel(Vec::new());
+        let (cut_off_sender, cut_off) = watch::channel(BTreeSet::new());
         let (connected, connected_receiver) = watch::channel(Arc::default());
         let (addresses, addresses_receiver) = watch::channel(Vec::new());
         let (ended_sender, ended) = mpsc::channel(1);
@@ -86,6 +91,7 @@ impl Task {
             notes,
             note_sender,
             status,
+            cut_off,
             events: event_sender,
             connected,
             addresses,
@@ -100,6 +106,7 @@ impl Task {
             shared,
             commands: command_sender,
             status: Arc::new(status_sender),
+            cut_off: Arc::new(cut_off_sender),
             connected: connected_receiver,
             addresses: addresses_receiver,
             streams,

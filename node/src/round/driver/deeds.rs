@@ -242,12 +242,15 @@ impl Driver {
     pub(super) fn bulk(&mut self, from: MemberId, stream: BulkStream) {
         let running = self.state.running.as_ref();
         let intake = running.and_then(|running| running.intake.clone());
-        let aggregator = running.and_then(|running| running.round.aggregator());
+        let trusted = running.map_or_else(Trusted::default, |running| Trusted {
+            aggregator: running.round.aggregator(),
+            required: running.round.required_roots(),
+        });
         let ended = running.map(|running| running.ended.clone()).unwrap_or_default();
         let (results, generation, done) =
             (self.results.clone(), self.state.generation, self.state.done.0.clone());
         tokio::spawn(async move {
-            match serve(stream, from, intake, &ended, &results, aggregator).await {
+            match serve(stream, from, intake, &ended, &results, &trusted).await {
                 Ok(Some((owner, root))) => {
                     let work = Work::Received(owner, root);
                     let _ =

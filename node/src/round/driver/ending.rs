@@ -102,13 +102,13 @@ impl Driver {
             tracing::error!(round, %error, "the round's record is not on disk");
         }
         self.begin_round(next);
-        if let Some(result) = result
-            && let Some(pending) = self.state.pending.take()
-        {
+        let answered = result.and_then(|result| Some((self.state.pending.take()?, result)));
+        self.publish_status();
+        // whoever looks on knows how the round went before the input's owner does
+        self.observer.notify(NodeEvent::RoundOver { round, attempts: record.attempts, roster }).await;
+        if let Some((pending, result)) = answered {
             let _ = pending.reply.send(result);
         }
-        self.publish_status();
-        self.observer.notify(NodeEvent::RoundOver { round, attempts: record.attempts, roster }).await;
     }
 
     pub(super) fn begin_round(&mut self, round: u64) {

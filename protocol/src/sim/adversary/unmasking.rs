@@ -38,7 +38,9 @@ fn certificate(liar: &Liar, to: MemberId, honest: Certificate) -> Said {
             vec![say(thin)]
         }
         Lie::ForgedCertificate => vec![say(signed_by_fellows(liar, smaller))],
-        Lie::AskedTwice | Lie::SplitView => vec![say(honest), say(signed_by_fellows(liar, smaller))],
+        // the others are asked for the shares of the set that they have voted for
+        Lie::SplitView if !liar.favours(&to) => Said::new(),
+        Lie::AskedTwice => vec![say(honest), say(signed_by_fellows(liar, smaller))],
         _ => vec![say(honest)],
     }
 }
@@ -154,11 +156,13 @@ fn ask(liar: &mut Liar, vote: Vote, digest: Digest) -> Said {
     let Some(survivors) = liar.known.sets.get(&digest).cloned() else { return Said::new() };
     let mut votes = liar.known.votes.get(&(session, slot, value)).cloned().unwrap_or_default();
     votes.extend(votes_of_fellows(liar, &vote));
-    if votes.len() < roster.threshold().get() || liar.plan.asked.contains(&digest) {
+    if votes.len() < roster.threshold().get() {
         return Said::new();
     }
-    liar.plan.asked.push(digest);
+    // whoever has answered one certificate answers no other
+    let voters = liar.known.votes.get(&(session, slot, value)).into_iter().flat_map(|votes| votes.keys());
+    let asked: Vec<MemberId> = voters.copied().filter(|id| *id != liar.me).collect();
     let votes = votes.into_iter().collect();
     let certificate = Message::Certificate(Box::new(Certificate { session, slot, survivors, votes }));
-    liar.known.everybody().into_iter().map(|to| (to, certificate.clone())).collect()
+    asked.into_iter().map(|to| (to, certificate.clone())).collect()
 }

@@ -30,6 +30,13 @@ impl Model {
         self.parameters.iter().flat_map(|parameter| parameter.to_le_bytes()).collect()
     }
 
+    /// The model with these parameters, if there are as many as it has.
+    pub(crate) fn from_bytes(bytes: &[u8]) -> Option<Self> {
+        let (numbers, rest) = bytes.as_chunks();
+        let parameters: Vec<f32> = numbers.iter().map(|number| f32::from_le_bytes(*number)).collect();
+        (rest.is_empty() && parameters.len() == PARAMETERS).then_some(Self { parameters })
+    }
+
     /// The next global model: this one plus the weighted mean of the updates.
     pub(crate) fn apply(&mut self, mean_update: &[f32]) {
         for (parameter, change) in self.parameters.iter_mut().zip(mean_update) {
