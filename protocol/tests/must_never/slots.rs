@@ -10,6 +10,7 @@ use consort_protocol::{
         consistency_check::{Proposal, Proposed, Value},
         failover::{Abandonment, LatestVote, NewSlot, Passage, ShownNewSlot, Timeout},
     },
+    phase::Phase,
     report::{AbortReason, Outcome},
     signing::Signed,
 };
@@ -313,9 +314,9 @@ fn resuming_with_another_set() {
     assert_eq!(votes(&propose(&mut world, same)), vote.value);
 }
 
-/// Its aggregator has signed both, and nothing that follows is safe.
-#[test]
-fn two_values_of_one_slot_end_the_round() {
+/// Two values of one slot: its aggregator has signed both, and nothing that follows is safe. The member says
+/// nothing more.
+fn void() -> World {
     let mut world = voted();
     let (mut history, vote) = first_vote(&world);
     let smaller = world.decree(world.proposal_body(&world.everybody()[1..]));
@@ -323,7 +324,20 @@ fn two_values_of_one_slot_end_the_round() {
     history.push(Passage { new_slot: None, proposal: smaller });
     let mut reported = timeouts(&world, 0, Some(vote));
     reported[1] = timeouts(&world, 0, Some(other))[1].clone();
-    let out = open(&mut world, 1, reported, history);
+    ignored(&open(&mut world, 1, reported, history));
+    world
+}
+
+#[test]
+fn two_values_of_one_slot_end_the_round() {
+    let mut world = void();
+    for slot in [0, 1] {
+        let body = world.proposal_in(slot, &world.everybody());
+        ignored(&propose(&mut world, body));
+    }
+    let victim = follower(&world);
+    let late = world.terms.deadline(Phase::Unmasking) + world.terms.deadline(Phase::Publish);
+    let out = world.honest.get_mut(&victim).unwrap().handle(Input::Tick, late, &mut world.rng);
     let [Output::Finished(Outcome::Aborted(AbortReason::Void { .. }))] = &out[..] else {
         panic!("it goes on")
     };
@@ -401,6 +415,8 @@ fn a_result_of_a_lower_slot_outranks_what_came_after() {
     let shown = timeouts(&world, 2, None);
     followed(&open(&mut world, 3, shown, Vec::new()), 3);
     fetched(&mut world);
+    // nor does it matter that nothing else could follow
+    fetched(&mut void());
 }
 
 /// Nothing of this reads a clock: however late it is, a proposal that is in order gets its vote.
