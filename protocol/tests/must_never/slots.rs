@@ -8,7 +8,7 @@ use consort_protocol::{
     messages::{
         Message,
         consistency_check::{Proposal, Proposed, Value},
-        failover::{Abandonment, LatestVote, NewSlot, Passage, ShownNewSlot, Timeout},
+        failover::{LatestVote, NewSlot, Passage, ShownNewSlot, Timeout},
     },
     phase::Phase,
     report::{AbortReason, Outcome},
@@ -361,39 +361,6 @@ fn the_time_outs_of_so_many_that_all_may_lie() {
     let author = FaultKind::Author { signer: others[3], expected: others[2] };
     refused(&heard(&others[2], &others[3], 0), author);
     assert_eq!(gave_up(&heard(&others[2], &others[2], 5)).timeout.body.slot, 0);
-}
-
-fn abandonment(world: &World, votes: &[(MemberId, u32)]) -> Message {
-    let (slot, session) = (1, world.session().id());
-    let vote =
-        |slot| consort_protocol::messages::consistency_check::Vote { session, slot, value: Value::Abandon };
-    let votes = votes.iter().map(|(id, slot)| (*id, world.signature(&vote(*slot), id))).collect();
-    Message::Abandonment(Box::new(Abandonment { session: world.session().proof(), slot, votes }))
-}
-
-/// Votes of one slot only, of a threshold of the roster.
-#[test]
-fn an_abandonment_that_is_none() {
-    let mut world = voted();
-    let all: Vec<(MemberId, u32)> = world.everybody()[..6].iter().map(|id| (*id, 1)).collect();
-    let mut mixed = all.clone();
-    mixed[4].1 = 0;
-    let mut twice = all.clone();
-    twice[5] = twice[4];
-    let aggregator = world.aggregator();
-    let votes = FaultKind::Votes { valid: 5, needed: 6 };
-    for (cast, kind) in [(&all[..5], votes.clone()), (&mixed, votes), (&twice, FaultKind::Order)] {
-        let message = abandonment(&world, cast);
-        let out = tell(&mut world, aggregator, message);
-        assert!(matches!(&out[0], Output::Fault(_)));
-        assert!(!out.iter().any(|output| matches!(output, Output::Finished(_))), "it is abandoned");
-        refused(&out, kind);
-    }
-    let message = abandonment(&world, &all);
-    let out = tell(&mut world, aggregator, message);
-    let [Output::Finished(Outcome::Aborted(AbortReason::Abandoned { slot: 1, .. }))] = &out[..] else {
-        panic!("it is not abandoned")
-    };
 }
 
 /// A result is a result, whatever slot has begun since.
