@@ -30,9 +30,8 @@ struct Bound {
 }
 
 fn messages(deeds: &Deeds) -> Vec<(MemberId, &Message)> {
-    let send = |deed: &'_ (_, Output)| matches!(deed.1, Output::Send(..));
-    let sends = deeds.iter().filter(|deed| send(deed));
-    sends
+    deeds
+        .iter()
         .filter_map(|(_, output)| match output {
             Output::Send(to, message) => Some((*to, &**message)),
             _ => None,
