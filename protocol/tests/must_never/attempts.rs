@@ -5,6 +5,7 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use consort_protocol::{
     contract::Terms,
+    fault::FaultKind,
     ids::MemberId,
     io::{Input, JournalEntry, Now, Output},
     messages::{
@@ -12,12 +13,13 @@ use consort_protocol::{
         consistency_check::{Value, Vote},
         failover::Abandonment,
     },
+    report::{AbortReason, Outcome},
     roster::{SeenKeys, Session},
     round::{Deeds, Round, RoundSetup},
     signing::{Signed, sign_body},
 };
 
-use crate::world::World;
+use crate::world::{World, refused};
 
 /// A node that has accepted a roster of the first attempt; everybody else is played by the test.
 struct Bound {
@@ -28,9 +30,8 @@ struct Bound {
 }
 
 fn messages(deeds: &Deeds) -> Vec<(MemberId, &Message)> {
-    let send = |deed: &'_ (_, Output)| matches!(deed.1, Output::Send(..));
-    let sends = deeds.iter().filter(|deed| send(deed));
-    sends
+    deeds
+        .iter()
         .filter_map(|(_, output)| match output {
             Output::Send(to, message) => Some((*to, &**message)),
             _ => None,
@@ -86,11 +87,16 @@ impl Bound {
         self.round.handle(Input::Message(from, Box::new(message)), Now::ZERO, &mut self.world.rng)
     }
 
-    /// The aggregator of the second slot proposes the second attempt in it.
-    fn second(&mut self) -> Deeds {
+    /// The aggregator of a slot proposes the second attempt in it.
+    fn second(&mut self, slot: u32) -> Deeds {
         let contract = self.world.terms.contract();
-        let terms =
-            Terms::new(self.world.consortium.manifest.clone(), contract.round, 1, 1, contract.task.clone());
+        let terms = Terms::new(
+            self.world.consortium.manifest.clone(),
+            contract.round,
+            1,
+            slot,
+            contract.task.clone(),
+        );
         let terms = terms.unwrap();
         let contract = terms.sign(self.world.identity(&terms.aggregator())).unwrap();
         self.hear(terms.aggregator(), Message::Contract(Box::new(contract)))
@@ -127,9 +133,11 @@ fn stays(bound: &Bound, deeds: &Deeds) {
 
 #[test]
 fn without_the_abandonment_of_the_one_before() {
-    let mut bound = Bound::new();
-    let deeds = bound.second();
-    stays(&bound, &deeds);
+    for slot in [0, 1] {
+        let mut bound = Bound::new();
+        let deeds = bound.second(slot);
+        stays(&bound, &deeds);
+    }
 }
 
 #[test]
@@ -163,7 +171,7 @@ fn with_one_that_proves_nothing() {
         let faults = deeds.iter().filter(|(_, output)| matches!(output, Output::Fault(_))).count();
         // of a session that is not its own it can say nothing
         assert_eq!(faults, usize::from(which != 4));
-        let deeds = bound.second();
+        let deeds = bound.second(1);
         stays(&bound, &deeds);
     }
 }
@@ -176,12 +184,12 @@ fn with_the_certificate() {
         let before = bound.world.advertisements[&bound.me].clone();
         let from = bound.world.terms.holder(2).unwrap();
         if offered_first {
-            bound.second();
+            bound.second(1);
         }
         let abandonment = bound.abandonment(6, |_| 1);
         let mut deeds = bound.hear(from, Message::Abandonment(Box::new(abandonment)));
         if !offered_first {
-            deeds = bound.second();
+            deeds = bound.second(1);
         }
         assert_eq!(bound.round.place(), (1, 1));
         let joined: Vec<&Signed<_>> = messages(&deeds)
@@ -199,4 +207,40 @@ fn with_the_certificate() {
         };
         assert!(deeds.iter().any(noted));
     }
+}
+
+fn voted_to_abandon(world: &World, votes: &[(MemberId, u32)]) -> Message {
+    let (slot, session) = (1, world.session().id());
+    let vote = |slot| Vote { session, slot, value: Value::Abandon };
+    let votes = votes.iter().map(|(id, slot)| (*id, world.signature(&vote(*slot), id))).collect();
+    Message::Abandonment(Box::new(Abandonment { session: world.session().proof(), slot, votes }))
+}
+
+/// Votes of one slot only, of a threshold of the roster.
+#[test]
+fn an_abandonment_that_is_none() {
+    let all = |world: &World| -> Vec<(MemberId, u32)> {
+        world.everybody()[..6].iter().map(|id| (*id, 1)).collect()
+    };
+    let votes = FaultKind::Votes { valid: 5, needed: 6 };
+    let wrong: [(&dyn Fn(&mut Vec<(MemberId, u32)>), FaultKind); 3] = [
+        (&|cast| cast.truncate(5), votes.clone()),
+        (&|cast| cast[4].1 = 0, votes),
+        (&|cast| cast[5] = cast[4], FaultKind::Order),
+    ];
+    for (change, kind) in wrong {
+        let mut world = World::new(8, 2).shared().masked();
+        let mut cast = all(&world);
+        change(&mut cast);
+        let message = voted_to_abandon(&world, &cast);
+        let out = world.tell(message);
+        assert!(!out.iter().any(|output| matches!(output, Output::Finished(_))), "it is abandoned");
+        refused(&out, kind);
+    }
+    let mut world = World::new(8, 2).shared().masked();
+    let message = voted_to_abandon(&world, &all(&world));
+    let out = world.tell(message);
+    let [Output::Finished(Outcome::Aborted(AbortReason::Abandoned { slot: 1, .. }))] = &out[..] else {
+        panic!("it is not abandoned")
+    };
 }

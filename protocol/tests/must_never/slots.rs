@@ -8,8 +8,9 @@ use consort_protocol::{
     messages::{
         Message,
         consistency_check::{Proposal, Proposed, Value},
-        failover::{Abandonment, LatestVote, NewSlot, Passage, ShownNewSlot, Timeout},
+        failover::{LatestVote, NewSlot, Passage, ShownNewSlot, Timeout},
     },
+    phase::Phase,
     report::{AbortReason, Outcome},
     signing::Signed,
 };
@@ -266,6 +267,9 @@ fn with_a_vote_whose_own_slot_is_not_in_order() {
     for (history, kind) in cases {
         refused(&open(&mut world, 2, reported.clone(), history), kind);
     }
+    // it is proven, but nobody who promised no more than this had cast it
+    let above = timeouts(&world, 0, Some(vote));
+    refused(&open(&mut world, 1, above, vec![passage(Some(free.clone()))]), FaultKind::Unproven);
     followed(&open(&mut world, 2, reported, vec![passage(Some(free))]), 2);
 }
 
@@ -310,9 +314,9 @@ fn resuming_with_another_set() {
     assert_eq!(votes(&propose(&mut world, same)), vote.value);
 }
 
-/// Its aggregator has signed both, and nothing that follows is safe.
-#[test]
-fn two_values_of_one_slot_end_the_round() {
+/// Two values of one slot: its aggregator has signed both, and nothing that follows is safe. The member says
+/// nothing more.
+fn void() -> World {
     let mut world = voted();
     let (mut history, vote) = first_vote(&world);
     let smaller = world.decree(world.proposal_body(&world.everybody()[1..]));
@@ -320,7 +324,20 @@ fn two_values_of_one_slot_end_the_round() {
     history.push(Passage { new_slot: None, proposal: smaller });
     let mut reported = timeouts(&world, 0, Some(vote));
     reported[1] = timeouts(&world, 0, Some(other))[1].clone();
-    let out = open(&mut world, 1, reported, history);
+    ignored(&open(&mut world, 1, reported, history));
+    world
+}
+
+#[test]
+fn two_values_of_one_slot_end_the_round() {
+    let mut world = void();
+    for slot in [0, 1] {
+        let body = world.proposal_in(slot, &world.everybody());
+        ignored(&propose(&mut world, body));
+    }
+    let victim = follower(&world);
+    let late = world.terms.deadline(Phase::Unmasking) + world.terms.deadline(Phase::Publish);
+    let out = world.honest.get_mut(&victim).unwrap().handle(Input::Tick, late, &mut world.rng);
     let [Output::Finished(Outcome::Aborted(AbortReason::Void { .. }))] = &out[..] else {
         panic!("it goes on")
     };
@@ -346,39 +363,6 @@ fn the_time_outs_of_so_many_that_all_may_lie() {
     assert_eq!(gave_up(&heard(&others[2], &others[2], 5)).timeout.body.slot, 0);
 }
 
-fn abandonment(world: &World, votes: &[(MemberId, u32)]) -> Message {
-    let (slot, session) = (1, world.session().id());
-    let vote =
-        |slot| consort_protocol::messages::consistency_check::Vote { session, slot, value: Value::Abandon };
-    let votes = votes.iter().map(|(id, slot)| (*id, world.signature(&vote(*slot), id))).collect();
-    Message::Abandonment(Box::new(Abandonment { session: world.session().proof(), slot, votes }))
-}
-
-/// Votes of one slot only, of a threshold of the roster.
-#[test]
-fn an_abandonment_that_is_none() {
-    let mut world = voted();
-    let all: Vec<(MemberId, u32)> = world.everybody()[..6].iter().map(|id| (*id, 1)).collect();
-    let mut mixed = all.clone();
-    mixed[4].1 = 0;
-    let mut twice = all.clone();
-    twice[5] = twice[4];
-    let aggregator = world.aggregator();
-    let votes = FaultKind::Votes { valid: 5, needed: 6 };
-    for (cast, kind) in [(&all[..5], votes.clone()), (&mixed, votes), (&twice, FaultKind::Order)] {
-        let message = abandonment(&world, cast);
-        let out = tell(&mut world, aggregator, message);
-        assert!(matches!(&out[0], Output::Fault(_)));
-        assert!(!out.iter().any(|output| matches!(output, Output::Finished(_))), "it is abandoned");
-        refused(&out, kind);
-    }
-    let message = abandonment(&world, &all);
-    let out = tell(&mut world, aggregator, message);
-    let [Output::Finished(Outcome::Aborted(AbortReason::Abandoned { slot: 1, .. }))] = &out[..] else {
-        panic!("it is not abandoned")
-    };
-}
-
 /// A result is a result, whatever slot has begun since.
 #[test]
 fn a_result_of_a_lower_slot_outranks_what_came_after() {
@@ -398,6 +382,8 @@ fn a_result_of_a_lower_slot_outranks_what_came_after() {
     let shown = timeouts(&world, 2, None);
     followed(&open(&mut world, 3, shown, Vec::new()), 3);
     fetched(&mut world);
+    // nor does it matter that nothing else could follow
+    fetched(&mut void());
 }
 
 /// Nothing of this reads a clock: however late it is, a proposal that is in order gets its vote.
