@@ -449,10 +449,7 @@ impl Member {
                 let patience = if away { PASS_OVER } else { patience(&self.seat.terms, awaited) };
                 self.deadline = now + patience;
             }
-            // the sum is still on its way
-            Err(_) if !playing.fetching.is_empty() => {
-                self.deadline = now + self.seat.terms.deadline(Phase::Publish);
-            }
+            // a sum may still be on its way
             Err(reason @ AbortReason::Void { .. }) => self.linger(reason, now),
             Err(reason) => self.close(reason, out),
         }
