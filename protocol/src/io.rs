@@ -42,7 +42,8 @@ pub enum Input {
     Lost(MemberId),
     /// A peer is connected (again).
     Connected(MemberId),
-    /// A peer has gone on to a later round: it may be connected, but an aggregator waits for it in vain.
+    /// A peer has nothing for this round, or is in another one: it may be connected, but an aggregator waits
+    /// for it in vain. Where it has something after all, [`Input::Connected`] follows.
     Left(MemberId),
     /// A deadline may have passed.
     Tick,

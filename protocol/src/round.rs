@@ -81,6 +81,8 @@ pub struct Round {
     slot: u32,
     /// Since when the slot's aggregator could have proposed.
     since: Now,
+    /// Members that are connected, but have nothing for this round: they propose none.
+    left: BTreeSet<MemberId>,
     /// Since when there are too few for any roster.
     alone: Option<Now>,
     /// Contracts that were found in order, by attempt and slot.
@@ -121,6 +123,7 @@ impl Round {
             attempt: 0,
             slot: 0,
             since: now,
+            left: BTreeSet::new(),
             alone: None,
             offers: BTreeSet::new(),
             advertised: BTreeMap::new(),
@@ -248,10 +251,14 @@ impl Round {
             }
             Input::Connected(peer) => {
                 self.setup.away.remove(&peer);
+                self.left.remove(&peer);
                 self.bring_up_to_date(peer, &mut deeds);
                 self.both(&|| Input::Connected(peer), now, rng, &mut deeds);
             }
-            Input::Left(peer) => self.both(&|| Input::Left(peer), now, rng, &mut deeds),
+            Input::Left(peer) => {
+                self.left.insert(peer);
+                self.both(&|| Input::Left(peer), now, rng, &mut deeds);
+            }
             Input::Tick => {
                 self.both(&|| Input::Tick, now, rng, &mut deeds);
                 self.tick(now, rng, &mut deeds);
@@ -485,10 +492,12 @@ impl Round {
     }
 
     /// When the slot's aggregator, who has not proposed, is passed over. One that is connected may see less
-    /// than I do; it has as long as a phase.
+    /// than I do; it has as long as a phase, if it has an input at all.
     fn pass_over_at(&self) -> Now {
         let policy = self.setup.manifest.policy();
-        match self.holder(self.slot).and_then(|holder| self.setup.away.get(&holder)) {
+        let holder = self.holder(self.slot);
+        match holder.and_then(|holder| self.setup.away.get(&holder)) {
+            None if holder.is_some_and(|holder| self.left.contains(&holder)) => self.since + PASS_OVER,
             Some(_) if !self.may_start() => self.since + PASS_OVER,
             Some(away) => self.since.max(*away + PASS_OVER),
             None => self.since + Duration::from_millis(policy.gather_ms + policy.deadline_ms),

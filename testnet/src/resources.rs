@@ -13,7 +13,7 @@ use crate::{fleet::Fleet, report::Growth};
 const WARM_UP: usize = 4;
 
 /// With fewer rounds after them a trend cannot be told from noise.
-const LEAST: usize = 6;
+const LEAST: usize = 10;
 
 #[derive(Clone, Copy)]
 struct Sample {
@@ -107,7 +107,7 @@ mod tests {
             handles: 12.0,
             disk: 0.0,
         };
-        let noise = [1.0, -1.0, -1.0, 1.0, 1.0, -1.0, -1.0, 1.0];
+        let noise = [1.0, -1.0, -1.0, 1.0].repeat(3);
         let steady: Vec<Sample> = (0..).zip(noise).map(sample).collect();
         assert!((slope(&steady, |sample| sample.rss) - 7.0).abs() < 1e-9);
         let start = (0..WARM_UP as u32).map(|round| Sample { rss: 0.0, ..sample((round, 0.0)) });

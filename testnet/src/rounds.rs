@@ -163,12 +163,14 @@ impl<'a> Rounds<'a> {
         let bulk = self.vector_bytes * participants.len() as u64 / BYTES_PER_SECOND;
         let patience = ROUND + Duration::from_secs(bulk);
         let mut deadline = Instant::now() + patience;
-        let needed = self.founded.manifest.min_participants();
         let mut withdrawn = false;
         while !self.is_over() {
             // what passes is waited for
-            deadline = deadline.max(self.due().unwrap_or(deadline) + patience);
-            let stuck = self.only_disturbed_are_left() && !withdrawn;
+            if let Some(due) = self.due() {
+                deadline = deadline.max(due + patience);
+            }
+            let stuck =
+                (self.only_disturbed_are_left() && !withdrawn) || self.lacks_quorum(participants.len());
             let look = if stuck { Instant::now() + QUIET } else { deadline };
             if self.next(look).await? == Next::Deadline && look >= deadline {
                 bail!(
@@ -184,15 +186,8 @@ impl<'a> Rounds<'a> {
             if withdrawn && self.current.quiet() >= 2 * QUIET {
                 break;
             }
-            // the nodes would wait for the dead to come back with an input; here nobody does
-            let lost = self.current.kills.iter().chain(&self.current.restarts);
-            let lost = lost.filter(|struck| struck.phase == Phase::AdvertiseKeys).count();
-            let left = participants.len() - lost;
-            if left < needed {
-                let reason = format!("too few members: {left} are left for a roster, {needed} are needed");
-                for node in self.waiting() {
-                    self.current.failed(node, reason.clone());
-                }
+            if self.lacks_quorum(participants.len()) && self.current.quiet() >= QUIET {
+                self.give_up(participants.len());
                 break;
             }
         }
@@ -269,6 +264,30 @@ impl<'a> Rounds<'a> {
             let round = self.current.round;
             self.view.say(&format!("round {round}: node {node} convicted of {crime}"));
             self.convicted.push(Convict { node, peer: self.founded.peer(node), crime, round });
+        }
+    }
+
+    /// Whether so many died in this round that no aggregate can come of it, unless it is on its way: the nodes
+    /// would wait for the dead to come back, but here nobody comes back with what it knew.
+    fn lacks_quorum(&self, participants: usize) -> bool {
+        let (left, needed) = self.left_and_needed(participants);
+        left < needed && self.current.aggregates.is_empty() && !self.waiting().is_empty()
+    }
+
+    fn left_and_needed(&self, participants: usize) -> (usize, usize) {
+        let manifest = &self.founded.manifest;
+        let struck = || self.current.kills.iter().chain(&self.current.restarts);
+        let early = struck().filter(|struck| struck.phase == Phase::AdvertiseKeys).count();
+        let quorum = manifest.threshold(participants - early).map_or(participants, |quorum| quorum.get());
+        let needed = if struck().count() == early { manifest.min_participants() } else { quorum };
+        (participants - struck().count(), needed)
+    }
+
+    fn give_up(&mut self, participants: usize) {
+        let (left, needed) = self.left_and_needed(participants);
+        for node in self.waiting() {
+            let reason = format!("too few members: {left} are left in this round, {needed} are needed");
+            self.current.failed(node, reason);
         }
     }
 

@@ -233,21 +233,21 @@ impl Driver {
                 self.report_peers().await;
                 self.show_evidence(peer);
                 self.feed(Input::Connected(peer)).await;
+                self.heed(peer).await;
             }
             Event::Disconnected(peer) => {
                 let now = self.now();
                 self.state.peers.disconnected(peer, now);
+                if let Some(running) = &mut self.state.running {
+                    running.idle.remove(&peer);
+                }
                 self.report_peers().await;
                 self.feed(Input::Lost(peer)).await;
             }
             Event::Status { from, bytes } => {
                 if let Some(status) = Status::decode(&bytes) {
-                    let at = status.round;
                     self.state.peers.status(from, status);
-                    let running = self.state.running.as_ref();
-                    if running.is_some_and(|running| at > running.round.number()) {
-                        self.feed(Input::Left(from)).await;
-                    }
+                    self.heed(from).await;
                 }
             }
             Event::Frame { from, bytes } => match codec::decode::<Message>(&bytes) {
@@ -268,6 +268,23 @@ impl Driver {
                 _ => {}
             },
             Event::Bulk { from, stream } => self.bulk(from, stream),
+        }
+    }
+
+    /// Tells the running round whether a connected member has an input for it: nobody waits for one that has
+    /// none, or that is elsewhere.
+    async fn heed(&mut self, peer: MemberId) {
+        let Some(running) = &mut self.state.running else { return };
+        if !self.state.peers.is_connected(&peer) {
+            return;
+        }
+        let (number, task) = (running.round.number(), running.round.task().digest());
+        if self.state.peers.waits(&peer, number, &task) {
+            if running.idle.remove(&peer) {
+                self.feed(Input::Connected(peer)).await;
+            }
+        } else if running.idle.insert(peer) {
+            self.feed(Input::Left(peer)).await;
         }
     }
 

@@ -51,6 +51,8 @@ pub(super) struct Running {
     /// Whose vectors are here.
     pub(super) received: BTreeSet<MemberId>,
     pub(super) expected: usize,
+    /// Members that are connected, but have no input for this round.
+    pub(super) idle: BTreeSet<MemberId>,
     /// Since when others, one of them honest, are at a later round.
     pub(super) behind_since: Option<Now>,
     /// Tells detached jobs of this round that it is over.
@@ -82,6 +84,7 @@ impl Running {
             phases: PhaseClock::default(),
             received: BTreeSet::new(),
             expected: 0,
+            idle: BTreeSet::new(),
             behind_since: None,
             _end_on_drop: ended.clone().drop_guard(),
             ended,

@@ -120,7 +120,7 @@ impl Peers {
 
     /// Whether a member waits with this task for this round. What it said before it was lost still counts
     /// when it is back: it says so if it has changed.
-    fn waits(&self, id: &MemberId, round: u64, task: &Digest) -> bool {
+    pub(super) fn waits(&self, id: &MemberId, round: u64, task: &Digest) -> bool {
         self.statuses
             .get(id)
             .is_some_and(|status| status.round == round && status.waiting.as_ref() == Some(task))

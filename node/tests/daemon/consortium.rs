@@ -36,6 +36,10 @@ pub(crate) struct Consortium {
 
 impl Consortium {
     pub(crate) fn found(members: u8) -> Self {
+        Self::with_policy(members, Policy { gather_ms: 3_000, ..Policy::default() })
+    }
+
+    pub(crate) fn with_policy(members: u8, policy: Policy) -> Self {
         let identities: Vec<NodeIdentity> =
             (0..members).map(|index| NodeIdentity::from_secret(&[index + 1; 32])).collect();
         let member = |(index, identity): (usize, &NodeIdentity)| MemberEntry {
@@ -48,7 +52,7 @@ impl Consortium {
             name: "test".into(),
             epoch: 0,
             members: identities.iter().enumerate().map(member).collect(),
-            policy: Policy { gather_ms: 3_000, ..Policy::default() },
+            policy,
         });
         for identity in &identities {
             signed.sign(&identity.signing()).unwrap();

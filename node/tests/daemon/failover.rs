@@ -6,7 +6,7 @@ use consort_node::{
     Node, RoundResult, SubmitError,
     events::{NodeEvent, Observer, Role},
 };
-use consort_protocol::{election, phase::Phase};
+use consort_protocol::{election, manifest::Policy, phase::Phase};
 use futures::future::join_all;
 use tokio::sync::{mpsc, watch};
 
@@ -142,4 +142,20 @@ async fn the_aggregator_may_hang_and_is_back_in_the_next_round() {
         verify_sum(&scene.consortium, &result.unwrap(), 1, &[0, 1, 2, 3], &[28, 28]);
     }
     stop(scene.nodes).await;
+}
+
+/// It is connected and says that it has nothing, so the others do not wait until a phase would be over.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn whoever_has_no_input_holds_nobody_up_when_its_turn_comes() {
+    // longer than the test would wait
+    let policy = Policy { gather_ms: 1_000, deadline_ms: 1_000_000, ..Policy::default() };
+    let consortium = Consortium::with_policy(4, policy);
+    let nodes = consortium.nodes(&[0, 1, 2, 3]).await;
+    let idle = consortium.index(&election::order(&consortium.manifest(), 0)[0]);
+    let others: Vec<usize> = (0..4).filter(|who| *who != idle).collect();
+    let results = join_all(others.iter().map(|who| nodes[*who].submit(ints(&[10_i64.pow(*who as u32), -5]))));
+    for result in within(results).await {
+        verify_sum(&consortium, &result.unwrap(), 0, &others, &plain_sum(&others));
+    }
+    stop(nodes).await;
 }

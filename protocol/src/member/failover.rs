@@ -53,6 +53,10 @@ impl Playing {
         let timeout = seat.sign(self.ballot.give_up(slot, mask_set.as_ref()))?;
         out.push(Output::Journal(JournalEntry::TimedOut(self.session.id(), slot)));
         for member in others(seat).filter(|id| self.session.position(id).is_some()) {
+            // whoever has dealt nothing may not have the roster, and is needed to go on
+            if !self.commitments.contains_key(&member) {
+                send(out, member, Message::Roster(Box::new(self.session.roster().clone())));
+            }
             send(out, member, Message::TimedOut(Box::new(timeout.clone())));
         }
         self.show(seat, timeout, out);

@@ -65,7 +65,7 @@ impl Round {
         self.take(Role::Aggregator, outputs, now, rng, deeds);
     }
 
-    /// The aggregator that I look to, or will look to next, passes on the roster of an earlier slot.
+    /// Somebody who is bound by a roster of this attempt shows it to me: I am on it, or it is nothing to me.
     pub(super) fn roster_passed_on(
         &mut self,
         from: MemberId,
@@ -74,9 +74,8 @@ impl Round {
         rng: &mut impl CryptoRng,
         deeds: &mut Deeds,
     ) {
-        let slot = self.current_slot();
-        let looked_to = [slot, slot.saturating_add(1)].iter().any(|slot| self.holder(*slot) == Some(from));
-        if !self.over && !self.is_bound() && looked_to {
+        let is_member = self.setup.manifest.contains(&from);
+        if !self.over && !self.is_bound() && is_member {
             self.bind(roster, now, rng, deeds);
         }
     }

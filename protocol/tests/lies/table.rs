@@ -66,7 +66,7 @@ pub(crate) const TABLE: &[Line] = &[
     (Lie::ProposalToSome, &[Failover(7)], &[], &[]),
     (Lie::TwoProposals, &[Result(7)], &["Equivocation"], &[Crime::TwoProposals]),
     // its own node votes for the set: two values in one slot
-    (Lie::NeedlessAbandonment, &[Void], &[], &[Crime::TwoProposals]),
+    (Lie::NeedlessAbandonment, &[Void, Failover(7)], &[], &[Crime::TwoProposals]),
     (Lie::ProposalWithoutVictim, &[Result(6)], &[], &[]),
     (Lie::AlteredProposal, &[Failover(7)], &["Altered", "Signature"], &[Crime::BadProposal]),
     (Lie::SmallProposal, &[Failover(7)], &["TooFew"], &[Crime::BadProposal]),
@@ -90,18 +90,20 @@ pub(crate) const TABLE: &[Line] = &[
     (Lie::WrongSum, &[Result(7)], &[], &[]),
     (Lie::TwoSums, &[Result(7)], &[], &[Crime::TwoSums]),
     // whoever waits for a sum does not take another one
-    (Lie::LostSum, &[Void, Result(7)], &[], &[]),
+    (Lie::LostSum, &[Failover(7)], &[], &[]),
     (Lie::NoAcknowledgement, &[Result(7)], &[], &[]),
     (Lie::FalseAbort, &[Failover(7)], &[], &[]),
-    (Lie::EarlyTimeouts, &[Result(7)], &[], &[]),
+    // it votes all the same, against its promise
+    (Lie::EarlyTimeouts, &[Result(7)], &[], &[Crime::HiddenVote]),
     (Lie::NoTimeout, &[Failover(7)], &[], &[]),
     (Lie::HiddenVote, &[Failover(7)], &[], &[Crime::HiddenVote]),
     (Lie::InventedVote, &[Failover(7)], &["Unproven"], &[Crime::HiddenVote]),
-    (Lie::FalseAbandonment, &[Result(7)], &["Votes"], &[]),
+    // its own vote is in there, beside the one that it has cast
+    (Lie::FalseAbandonment, &[Result(7)], &["Votes"], &[Crime::TwoVotes]),
     (Lie::NewSlotToSome, &[Failover(7)], &[], &[]),
     (Lie::ThinNewSlot, &[Failover(7)], &["Timeouts"], &[]),
     (Lie::TwoNewSlots, &[Failover(7)], &["Equivocation"], &[Crime::TwoNewSlots]),
-    (Lie::OtherSet, &[Failover(7)], &["NotAllowed"], &[]),
+    (Lie::OtherSet, &[Failover(7)], &["NotAllowed"], &[Crime::TwoProposals]),
     (Lie::HiddenVotes, &[Failover(7)], &["Timeouts"], &[]),
     (Lie::Replay, &[Result(7)], &["Author"], &[]),
     (Lie::Impersonation, &[Result(7)], &["Author"], &[]),

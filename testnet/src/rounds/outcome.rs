@@ -19,6 +19,8 @@ pub(crate) struct RoundOutcome {
     started: Instant,
     /// When the last one was done with it.
     ended: Instant,
+    /// When the last one was done with it, or struck.
+    stirred: Instant,
     /// Tries as each member saw them.
     tries: Vec<Vec<Try>>,
     /// What each node with an aggregate has, by index.
@@ -54,6 +56,7 @@ impl RoundOutcome {
             round,
             started: now,
             ended: now,
+            stirred: now,
             tries: Vec::new(),
             aggregates: BTreeMap::new(),
             failures: BTreeMap::new(),
@@ -69,7 +72,13 @@ impl RoundOutcome {
 
     /// The inputs are handed in now.
     pub(super) fn start(&mut self) {
-        (self.started, self.ended) = (Instant::now(), Instant::now());
+        let now = Instant::now();
+        (self.started, self.ended, self.stirred) = (now, now, now);
+    }
+
+    /// Something happened to a node.
+    pub(super) fn stir(&mut self) {
+        self.stirred = Instant::now();
     }
 
     pub(super) fn phase(&mut self, phase: Phase) {
@@ -81,18 +90,20 @@ impl RoundOutcome {
     }
 
     pub(super) fn delivered(&mut self, from: usize, delivered: Delivered) {
-        self.ended = Instant::now();
+        self.stir();
+        self.ended = self.stirred;
         self.aggregates.insert(from, delivered);
     }
 
     pub(super) fn failed(&mut self, from: usize, reason: String) {
-        self.ended = Instant::now();
+        self.stir();
+        self.ended = self.stirred;
         self.failures.insert(from, reason);
     }
 
-    /// Since the last node was done with it.
+    /// Since the last node was done with it, or struck.
     pub(super) fn quiet(&self) -> Duration {
-        self.ended.elapsed()
+        self.stirred.elapsed()
     }
 
     /// From the inputs to the last aggregate.

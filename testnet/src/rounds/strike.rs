@@ -34,6 +34,7 @@ impl Rounds<'_> {
             self.faults.iter().position(|fault| fault.strikes(node, aggregator, phase, round))
         {
             let deed = self.faults.remove(at).deed;
+            self.current.stir();
             let peer = self.founded.peer(node);
             let struck = Struck { node, peer, phase, round };
             let whom =

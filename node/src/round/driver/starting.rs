@@ -138,6 +138,9 @@ impl Driver {
         self.state.generation += 1;
         self.state.running = Some(running);
         self.drive(deeds).await;
+        for peer in self.state.peers.all_connected() {
+            self.heed(peer).await;
+        }
         for (place, offer) in self.state.offers.take(number) {
             match offer.contract(place, &task) {
                 Some(contract) => {
