@@ -57,7 +57,8 @@ pub(crate) fn refused(out: &[Output], kind: FaultKind) {
 }
 
 /// What a member says that gives up its slot, and nothing else: it notes its promise, tells everybody else on
-/// the roster once, and shows the next aggregator what it has voted for. Gives what it shows.
+/// the roster once (with the roster itself, where somebody may not have it), and shows the next aggregator what
+/// it has voted for. Gives what it shows.
 #[track_caller]
 pub(crate) fn gave_up(out: &[Output]) -> ShownTimeout {
     let [Output::SlotOver { slot, .. }, Output::Journal(JournalEntry::TimedOut(session, noted)), said @ ..] =
@@ -81,10 +82,20 @@ pub(crate) fn gave_up(out: &[Output]) -> ShownTimeout {
     });
     assert_eq!(shows, promise.body.vote, "it shows another vote than it reports");
     let mut everybody = BTreeSet::from([promise.signer]);
+    let mut shown_roster = BTreeSet::new();
     for (to, message) in &told {
-        assert!(everybody.insert(*to), "somebody is told twice");
-        let Message::TimedOut(timeout) = message else { panic!("something else is said") };
-        assert_eq!(**timeout, *promise);
+        match message {
+            // whoever has dealt nothing may not have it
+            Message::Roster(roster) => {
+                assert_eq!(roster.digest(), shown.session.roster.digest(), "another roster is shown");
+                assert!(!everybody.contains(to) && shown_roster.insert(*to), "the roster comes too late");
+            }
+            Message::TimedOut(timeout) => {
+                assert!(everybody.insert(*to), "somebody is told twice");
+                assert_eq!(**timeout, *promise);
+            }
+            _ => panic!("something else is said"),
+        }
     }
     assert!(everybody.contains(&next));
     let roster = &shown.session.roster.body.advertisements;
