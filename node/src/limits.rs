@@ -77,8 +77,8 @@ pub const MAX_DIALS: usize = 8;
 /// First pause after a failed dial, doubled with each failure.
 pub const DIAL_BACKOFF_MIN: Duration = Duration::from_millis(500);
 
-/// Longest pause between dials of one member.
-pub const DIAL_BACKOFF_MAX: Duration = Duration::from_secs(60);
+/// Longest pause between dials of one member: whoever was cut off for minutes is back soon after.
+pub const DIAL_BACKOFF_MAX: Duration = Duration::from_secs(15);
 
 /// Head start of the member with the lower id when both could dial: spares most double connections.
 pub const DIAL_HEAD_START: Duration = Duration::from_millis(400);

@@ -184,7 +184,7 @@ fn arguments_that_make_no_sense_are_refused() {
         ("--kill 1@publish --restart 1@unmasking@1", &["--restart 1@unmasking@1", "dead by then"]),
         ("--vector-len 9 --pause 1@unmasking", &["--pause", "as in 3@unmasking@1:5"]),
         ("--partition 0,1|2,3@unmasking:3", &["--partition 0,1|2,3@unmasking@0:3", "neither"]),
-        ("--vector-len 9 --lie 1@unmasking", &["--lie", "later version"]),
+        ("--vector-len 9 --lie 1@unmasking", &["--lie", "expected WHO:NAME"]),
         ("--vector-len 9 --dashboard", &["--dashboard", "later version"]),
         ("soak --rounds 3 --churn --nodes 2", &["--nodes 2", "at least 3"]),
         ("bench", &["bench", "later version"]),
