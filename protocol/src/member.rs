@@ -78,6 +78,8 @@ pub struct Member {
     heard: Now,
     /// Since when too few can be reached for any slot.
     alone: Option<Now>,
+    /// Members that are connected, but elsewhere: none of them opens a slot here.
+    left: BTreeSet<MemberId>,
     /// Whether a roster was accepted.
     bound: bool,
     /// Why the round is void, as far as this member can see, until it has waited for a certificate that
@@ -132,8 +134,16 @@ impl Member {
                 State::Closed
             }
         };
-        let mut member =
-            Self { seat, state, deadline: now, heard: now, alone: None, bound: false, void: None };
+        let mut member = Self {
+            seat,
+            state,
+            deadline: now,
+            heard: now,
+            alone: None,
+            left: BTreeSet::new(),
+            bound: false,
+            void: None,
+        };
         member.extend_deadline(now);
         (member, out)
     }
@@ -151,8 +161,16 @@ impl Member {
         let mut out = vec![Output::Journal(advertise_keys::accepted(&session))];
         let playing = Playing::new(Arc::new(session), Stage::Spectating, BTreeMap::new());
         let state = State::Playing(Box::new(playing));
-        let mut member =
-            Self { seat, state, deadline: now, heard: now, alone: None, bound: true, void: None };
+        let mut member = Self {
+            seat,
+            state,
+            deadline: now,
+            heard: now,
+            alone: None,
+            left: BTreeSet::new(),
+            bound: true,
+            void: None,
+        };
         member.give_up(given_up, AbortReason::AggregatorLost { phase: Phase::ShareKeys }, now, &mut out);
         (member, out)
     }
@@ -266,14 +284,19 @@ impl Member {
                 self.message(from, *message, now, rng, &mut out);
             }
             Input::Lost(peer) => {
+                self.left.remove(&peer);
                 self.seat.absent.insert(peer);
                 self.lost(peer, now, &mut out);
             }
             Input::Connected(peer) => {
+                self.left.remove(&peer);
                 self.seat.absent.remove(&peer);
                 self.connected(peer, &mut out);
             }
-            Input::Left(_) => {}
+            Input::Left(peer) => {
+                self.left.insert(peer);
+                self.wait_no_longer_for(peer, now);
+            }
             Input::Tick => self.tick(now, &mut out),
             Input::Done(work) => self.done(work, phase, &mut out),
         }
@@ -445,7 +468,8 @@ impl Member {
             Ok(()) => {
                 let awaited = playing.ballot.awaited();
                 let next = awaited.and_then(|next| self.seat.terms.holder(next));
-                let away = next.is_some_and(|next| self.seat.absent.contains(&next));
+                let away =
+                    next.is_some_and(|next| self.seat.absent.contains(&next) || self.left.contains(&next));
                 let patience = if away { PASS_OVER } else { patience(&self.seat.terms, awaited) };
                 self.deadline = now + patience;
             }
@@ -465,19 +489,25 @@ impl Member {
                 if let Stage::ShareKeys(sharing) = &mut playing.stage {
                     failed = sharing.report_if_complete(&self.seat, out).err();
                 }
-                let awaited = playing.ballot.awaited().and_then(|slot| self.seat.terms.holder(slot));
-                if playing.ballot.has_given_up() && awaited == Some(peer) {
-                    self.deadline = self.deadline.min(now + PASS_OVER);
-                }
             }
         }
         if let State::Playing(playing) = &self.state {
             playing.serve(&self.seat, |owner| *owner == peer, out);
         }
+        self.wait_no_longer_for(peer, now);
         if let Some(reason) = failed {
             self.close(reason, out);
         } else if let Some(phase) = phase.filter(|_| mine) {
             self.slot_over(AbortReason::AggregatorLost { phase }, now, out);
+        }
+    }
+
+    /// Where it is to open the next slot, it will not.
+    fn wait_no_longer_for(&mut self, peer: MemberId, now: Now) {
+        let State::Playing(playing) = &self.state else { return };
+        let awaited = playing.ballot.awaited().and_then(|slot| self.seat.terms.holder(slot));
+        if playing.ballot.has_given_up() && awaited == Some(peer) {
+            self.deadline = self.deadline.min(now + PASS_OVER);
         }
     }
 

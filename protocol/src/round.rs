@@ -543,6 +543,18 @@ impl Round {
         self.setup.away.keys().copied().collect()
     }
 
+    /// Those for whom an aggregator waits in vain.
+    fn elsewhere(&self) -> BTreeSet<MemberId> {
+        self.absent().union(&self.left).copied().collect()
+    }
+
+    /// A member that has just begun hears who is elsewhere.
+    fn tell_who_left(&mut self, now: Now, rng: &mut impl CryptoRng, deeds: &mut Deeds) {
+        for peer in self.left.clone() {
+            self.feed(Role::Member, Input::Left(peer), now, rng, deeds);
+        }
+    }
+
     fn sign<T: crate::signing::Statement>(&self, body: T) -> Option<Signed<T>> {
         Signed::new(body, &self.setup.identity).ok()
     }

@@ -89,7 +89,7 @@ impl Round {
             self.setup.identity.clone(),
             terms.clone(),
             self.setup.seen.clone(),
-            self.absent(),
+            self.elsewhere(),
             now,
         );
         self.aggregator = Some(aggregator);
@@ -121,6 +121,7 @@ impl Round {
         }
         self.member = Some(member);
         self.take(Role::Member, outputs, now, rng, deeds);
+        self.tell_who_left(now, rng, deeds);
     }
 
     fn terms(&self, attempt: u32, slot: u32) -> Option<Arc<Terms>> {

@@ -40,7 +40,7 @@ impl Round {
         if !self.successors.contains_key(&slot) {
             let commitments = self.member.as_ref().map(Member::commitments).unwrap_or_default();
             let identity = self.setup.identity.clone();
-            let successor = Aggregator::succeed(identity, session, slot, commitments, self.absent(), now);
+            let successor = Aggregator::succeed(identity, session, slot, commitments, self.elsewhere(), now);
             self.successors.insert(slot, successor);
         }
         let input = Input::Message(from, Box::new(Message::Timeout(Box::new(shown))));
@@ -140,11 +140,16 @@ impl Round {
                 deeds.push((Role::Aggregator, Output::Send(member, Box::new(message))));
             }
         }
-        self.aggregator = None;
+        // where I had only asked for keys in this slot of mine, I have not opened it in the session
+        let asked = self.aggregator.take().is_some_and(|mine| mine.phase() == Some(Phase::AdvertiseKeys));
+        if asked && self.acted == Some((self.attempt, slot)) {
+            self.acted = None;
+        }
         let identity = self.setup.identity.clone();
         let (member, outputs) = Member::spectate(identity, session, self.absent(), given_up, now);
         self.member = Some(member);
         self.take(Role::Member, outputs, now, rng, deeds);
+        self.tell_who_left(now, rng, deeds);
         self.member.as_ref().and_then(Member::session).cloned()
     }
 

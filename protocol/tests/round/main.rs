@@ -3,4 +3,5 @@
 mod attempt;
 mod evidence;
 mod failover;
+mod lost_roster;
 mod setting;

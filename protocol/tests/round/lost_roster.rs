@@ -1,0 +1,108 @@
+//! An aggregator that dies while its roster leaves: some have it, others have begun the next slot.
+
+use std::{
+    collections::{BTreeMap, VecDeque},
+    sync::Arc,
+};
+
+use chacha20::ChaCha20Rng;
+use consort_protocol::{
+    election,
+    ids::MemberId,
+    io::{Input, Now, Output},
+    messages::Message,
+    round::{Deeds, Round, RoundSetup},
+};
+use rand_core::SeedableRng as _;
+
+use crate::setting::{Setting, setting};
+
+/// Members whose messages arrive at once, and of whom nobody's clock moves.
+struct World {
+    rounds: BTreeMap<MemberId, Round>,
+    queue: VecDeque<(MemberId, MemberId, Message)>,
+    rng: ChaCha20Rng,
+    /// Slots that were opened, and by whom.
+    opened: Vec<(MemberId, u32)>,
+}
+
+impl World {
+    /// Everybody begins; nothing has arrived yet.
+    fn new(setting: &Setting) -> Self {
+        let mut rng = ChaCha20Rng::seed_from_u64(1);
+        let contract = setting.terms.contract();
+        let begin = |identity: &Arc<consort_protocol::signing::Identity>| {
+            let setup = RoundSetup {
+                identity: identity.clone(),
+                manifest: setting.consortium.manifest.clone(),
+                number: contract.round,
+                task: contract.task.clone(),
+                seen: Arc::default(),
+                away: BTreeMap::new(),
+                excluded: [].into(),
+            };
+            (identity.id(), Round::begin(setup, Now::ZERO, &mut rng))
+        };
+        let begun: Vec<_> = setting.consortium.identities.iter().map(begin).collect();
+        let mut world = Self { rounds: BTreeMap::new(), queue: VecDeque::new(), rng, opened: Vec::new() };
+        for (id, (round, deeds)) in begun {
+            world.rounds.insert(id, round);
+            world.take(id, deeds);
+        }
+        world
+    }
+
+    fn take(&mut self, from: MemberId, deeds: Deeds) {
+        for (_, output) in deeds {
+            if let Output::Send(to, message) = output {
+                if let Message::NewSlot(shown) = &*message {
+                    self.opened.push((from, shown.new_slot.body.slot));
+                }
+                self.queue.push_back((from, to, *message));
+            }
+        }
+    }
+
+    fn feed(&mut self, to: MemberId, input: Input) {
+        let Some(round) = self.rounds.get_mut(&to) else { return };
+        let deeds = round.handle(input, Now::ZERO, &mut self.rng);
+        self.take(to, deeds);
+    }
+
+    /// Delivers everything but what `lost` says is lost.
+    fn deliver(&mut self, lost: impl Fn(MemberId, MemberId, &Message) -> bool) {
+        while let Some((from, to, message)) = self.queue.pop_front() {
+            if !lost(from, to, &message) {
+                self.feed(to, Input::Message(from, Box::new(message)));
+            }
+        }
+    }
+
+    fn dies(&mut self, dead: MemberId) {
+        self.rounds.remove(&dead);
+        let others: Vec<MemberId> = self.rounds.keys().copied().collect();
+        // those who look to the next slot first have begun it when the others' time-outs come
+        for other in others {
+            self.feed(other, Input::Lost(dead));
+        }
+    }
+}
+
+/// It has asked for keys in its slot, when it hears that there is a session to go on with.
+#[test]
+fn the_next_in_order_goes_on_with_the_session_at_once() {
+    let setting = setting(8, 11);
+    let order = election::order(&setting.consortium.manifest, setting.terms.contract().round);
+    let [first, second] = [order[0], order[1]];
+    for lucky in order[2..].iter().copied() {
+        let mut world = World::new(&setting);
+        world.deliver(|from, to, message| {
+            from == first && to != lucky && to != first && matches!(message, Message::Roster(_))
+        });
+        assert!(world.rounds[&lucky].is_bound() && !world.rounds[&second].is_bound());
+        world.dies(first);
+        world.deliver(|_, to, _| to == first);
+        assert_eq!(world.opened.first(), Some(&(second, 1)));
+        assert!(world.opened.iter().all(|opened| *opened == (second, 1)), "{:?}", world.opened);
+    }
+}
