@@ -64,7 +64,7 @@ fn the_aggregator_stands_still() {
 #[test]
 fn a_part_that_is_large_enough_goes_on() {
     let report = report(
-        "--nodes 8 --rounds 22 --vector-len 500 --corrupt 1 --partition 0,1,2,3,4|5,6,7@masked-input:20",
+        "--nodes 8 --rounds 45 --vector-len 500 --corrupt 1 --partition 0,1,2,3,4|5,6,7@masked-input:20",
     );
     assert_eq!(report["all_correct"], true, "{report:#}");
     let peers = strings(&report["peers"]);
