@@ -3,7 +3,7 @@
 //! The aggregator collects, orders and passes on. It is a member too, and plays that part through a
 //! [`crate::member::Member`] of its own, which trusts it no more than the others do.
 //!
-//! A slot that is not the first begins with time-outs of the one before ([`Aggregator::succeed`]).
+//! A slot that is not the first begins with time-outs of the one before (`Aggregator::succeed`).
 //!
 //! A phase ends as soon as everybody who can still answer has, or at its deadline; then it goes on with
 //! those who did, or ends the attempt where they are too few. Votes and revealed shares are enough as soon as

@@ -171,9 +171,7 @@ impl Founded {
         folder: &Path,
         index: usize,
         run: &Run,
-        share: Share,
-        holds: Vec<Hold>,
-        lie: Option<String>,
+        (share, holds, lie): (Share, Vec<Hold>, Option<String>),
         peers: Vec<String>,
     ) -> anyhow::Result<PathBuf> {
         let path = folder.join(format!("node-{index:03}"));

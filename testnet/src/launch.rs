@@ -96,15 +96,8 @@ async fn launch(
     }
     let mut known = Vec::new();
     for index in 0..run.nodes {
-        let home = founded.home(
-            &folder,
-            index,
-            run,
-            plan.share(index),
-            plan.holds(index),
-            plan.lie(index),
-            known.clone(),
-        )?;
+        let part = (plan.share(index), plan.holds(index), plan.lie(index));
+        let home = founded.home(&folder, index, run, part, known.clone())?;
         rounds.fleet.start(index, &home)?;
         rounds.homes.push(home);
         if index == 0 {

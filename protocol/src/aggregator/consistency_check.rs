@@ -28,7 +28,7 @@ use super::{Progress, State, all_answered, unmasking::Unmasking, verifiers::Veri
 
 /// What is voted on.
 enum Subject {
-    Survivors { set: SurvivorSet, mask_set: AcceptedMaskSet, verifiers: Verifiers },
+    Survivors { set: SurvivorSet, mask_set: Box<AcceptedMaskSet>, verifiers: Verifiers },
     Abandon { why: String },
 }
 
@@ -58,7 +58,7 @@ impl ConsistencyCheck {
             Proposed::Abandon => SurvivorSet(Vec::new()),
         };
         let voters = mask_set.ids().collect();
-        let subject = Subject::Survivors { set, mask_set, verifiers };
+        let subject = Subject::Survivors { set, mask_set: Box::new(mask_set), verifiers };
         Self::begin(seat, session, subject, voters, proposed, announced, out)
     }
 
@@ -143,7 +143,7 @@ impl ConsistencyCheck {
                     send(out, member, message.clone());
                 }
                 announced.push(message);
-                let next = Unmasking::begin(session, mask_set, verifiers, certificate, announced);
+                let next = Unmasking::begin(session, *mask_set, verifiers, certificate, announced);
                 Progress::Next(State::Unmasking(next))
             }
             Subject::Abandon { why } => {

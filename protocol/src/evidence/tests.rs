@@ -14,7 +14,7 @@ use crate::{
     sharing::{Commitments, Share},
     sim::consortium,
 };
-use transcript::{Transcript, five, statements, task};
+use transcript::{MEMBERS, Transcript, five, statements, task};
 
 fn transcript() -> Transcript {
     Transcript::of(&five(), 2)
@@ -58,10 +58,10 @@ fn two_statements_of_which_one_is_allowed() {
     two(&play, &play.contract, |it| it.task = other_task, Crime::TwoContracts);
     let advertisement = play.by(&play.advertisements, &member);
     two(&play, advertisement, |it| it.sealing_key = [3; 32], Crime::TwoAdvertisements);
-    two(&play, &play.roster, |it| drop(it.advertisements.pop()), Crime::TwoRosters);
+    two(&play, &play.roster, |it| it.advertisements.truncate(MEMBERS - 1), Crime::TwoRosters);
     two(&play, &play.mask_set, |it| it.dealers.truncate(4), Crime::TwoMaskSets);
     two(&play, play.by(&play.inputs, &member), |it| it.root = [1; 32], Crime::TwoMaskedInputs);
-    two(&play, &play.proposal, |it| drop(statements(it).pop()), Crime::TwoProposals);
+    two(&play, &play.proposal, |it| statements(it).truncate(MEMBERS - 2), Crime::TwoProposals);
     two(&play, play.by(&play.votes, &aggregator), |it| it.value = Value::Survivors([1; 32]), Crime::TwoVotes);
     two(&play, play.by(&play.receipts, &member), |it| it.confirmed[4].1 = [1; 32], Crime::TwoReceipts);
     two(&play, &play.sum, |it| it.root = [1; 32], Crime::TwoSums);

@@ -89,7 +89,7 @@ impl Seen {
     }
 
     /// Whether it has been looked at before, so that what it contains has, too.
-    fn is_known(self, found: &mut Vec<Evidence>) -> bool {
+    fn known(self, found: &mut Vec<Evidence>) -> bool {
         let known = matches!(self, Self::Again);
         found.extend(self.evidence());
         known
@@ -312,7 +312,7 @@ impl InSession {
             return;
         }
         let seen = self.proposals.see(*slot, proposal, |a, b| Evidence::conflict(session, a, b));
-        if seen.is_known(found) {
+        if seen.known(found) {
             return;
         }
         if let Proposed::Survivors { statements, .. } = value {
@@ -326,7 +326,7 @@ impl InSession {
             return;
         }
         let seen = self.votes.see(slot, vote, |a, b| Evidence::conflict(session, a, b));
-        if seen.is_known(found) {
+        if seen.known(found) {
             return;
         }
         let promises = self.timeouts.0.range((vote.signer, slot)..=(vote.signer, u32::MAX));
@@ -340,7 +340,7 @@ impl InSession {
             return;
         }
         let seen = self.timeouts.see(slot, timeout, |a, b| Evidence::conflict(session, a, b));
-        if seen.is_known(found) {
+        if seen.known(found) {
             return;
         }
         let others = self.timeouts.0.range((timeout.signer, 0)..=(timeout.signer, u32::MAX));
@@ -355,7 +355,7 @@ impl InSession {
             return;
         }
         let seen = self.new_slots.see(*slot, new_slot, |a, b| Evidence::conflict(session, a, b));
-        if seen.is_known(found) {
+        if seen.known(found) {
             return;
         }
         timeouts.iter().for_each(|timeout| self.timeout(timeout, session, found));

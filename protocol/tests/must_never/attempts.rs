@@ -223,7 +223,8 @@ fn an_abandonment_that_is_none() {
         world.everybody()[..6].iter().map(|id| (*id, 1)).collect()
     };
     let votes = FaultKind::Votes { valid: 5, needed: 6 };
-    let wrong: [(&dyn Fn(&mut Vec<(MemberId, u32)>), FaultKind); 3] = [
+    type Change<'a> = &'a dyn Fn(&mut Vec<(MemberId, u32)>);
+    let wrong: [(Change<'_>, FaultKind); 3] = [
         (&|cast| cast.truncate(5), votes.clone()),
         (&|cast| cast[4].1 = 0, votes),
         (&|cast| cast[5] = cast[4], FaultKind::Order),

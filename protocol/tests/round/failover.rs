@@ -159,7 +159,7 @@ fn a_result_that_comes_late_outranks_void() {
                     Vec::new()
                 }
                 Message::Alive(_) if from == aggregator => Vec::new(),
-                Message::NewSlot(_) => [vec![envelope], late.drain(..).collect()].concat(),
+                Message::NewSlot(_) => [vec![envelope], std::mem::take(&mut late)].concat(),
                 _ => vec![envelope],
             }
         })

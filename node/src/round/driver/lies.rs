@@ -39,7 +39,8 @@ impl Driver {
     }
 
     fn say_all(&mut self, said: Vec<(MemberId, Message)>) {
-        for (to, message) in said.into_iter().filter(|(to, _)| *to != self.state.me) {
+        let me = self.state.me;
+        for (to, message) in said.into_iter().filter(|(to, _)| *to != me) {
             self.transmit(to, &message);
         }
     }

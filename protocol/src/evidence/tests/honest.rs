@@ -4,7 +4,7 @@ use proptest::prelude::*;
 
 use super::{
     super::breach::{Confirmed, Opened},
-    transcript::{Transcript, five, statements},
+    transcript::{MEMBERS, Transcript, five, statements},
     *,
 };
 use crate::{
@@ -115,7 +115,9 @@ fn by_two_statements() {
         stage.conflicts(&stage.pool(|it| it.advertisements.clone(), |it| it.sealing_key = [1; 32]))
     });
     everywhere(|stage| {
-        stage.conflicts(&stage.pool(|it| vec![it.roster.clone()], |it| drop(it.advertisements.pop())))
+        stage.conflicts(
+            &stage.pool(|it| vec![it.roster.clone()], |it| it.advertisements.truncate(MEMBERS - 1)),
+        )
     });
     everywhere(|stage| {
         stage.conflicts(&stage.pool(|it| it.receipts.clone(), |it| it.confirmed[0].1 = [1; 32]))
@@ -125,7 +127,8 @@ fn by_two_statements() {
     });
     everywhere(|stage| stage.conflicts(&stage.pool(|it| it.inputs.clone(), |it| it.root = [1; 32])));
     everywhere(|stage| {
-        stage.conflicts(&stage.pool(|it| vec![it.proposal.clone()], |it| drop(statements(it).pop())))
+        stage
+            .conflicts(&stage.pool(|it| vec![it.proposal.clone()], |it| statements(it).truncate(MEMBERS - 2)))
     });
     everywhere(|stage| {
         stage.conflicts(&stage.pool(|it| it.votes.clone(), |it| it.value = Value::Survivors([1; 32])))
