@@ -285,7 +285,7 @@ mod tests {
         }
         let before = scene.now;
         scene.dialer.disconnected(&member, false, before);
-        assert!(scene.dialer.wake(&scene.book).unwrap() - before > Duration::from_secs(30));
+        assert!(scene.dialer.wake(&scene.book).unwrap() - before > limits::DIAL_BACKOFF_MAX / 2);
         scene.dialer.disconnected(&member, true, before);
         assert!(
             scene.dialer.wake(&scene.book).unwrap() - before < Duration::from_secs(2),
