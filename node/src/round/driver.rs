@@ -8,11 +8,13 @@ mod ending;
 mod evidence;
 #[cfg(feature = "lies")]
 mod lies;
+mod looking;
 mod starting;
 
 pub(crate) use ending::RECENT;
 #[cfg(feature = "lies")]
 pub(crate) use lies::Lying;
+pub(crate) use looking::View;
 
 use std::{
     collections::VecDeque,
@@ -30,7 +32,12 @@ use consort_protocol::{
     io::{Input, JournalEntry, Now, Output, Role, Work},
     manifest::Manifest,
     masking::MaskPlan,
-    messages::{Message, advertise_keys::Decline, consistency_check::SurvivorSet, publish::Published},
+    messages::{
+        Message,
+        advertise_keys::{Decline, Roster},
+        consistency_check::SurvivorSet,
+        publish::Published,
+    },
     phase::Phase,
     report::{AbortReason, Outcome},
     roster::SeenKeys,
@@ -43,6 +50,7 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     events::{NodeEvent, Observer},
     exhibits::Exhibits,
+    inputs::Kept,
     ledger::{AttemptRecord, Ledger, RoundRecord},
     limits::{self, TokenBucket},
     network::{BulkStream, Event, EventStream, Network},
@@ -58,7 +66,7 @@ use super::{
     running::Running,
     schedule::{Decision, Gathering, Peers},
     serve::{Trusted, serve},
-    status::Status,
+    status::{Status, Summary},
     upload::{Source, deposit, upload},
 };
 
@@ -69,6 +77,8 @@ const IDLE: Duration = Duration::from_secs(3600);
 pub(crate) struct Pending {
     pub(crate) task: Task,
     pub(crate) input: Arc<ValidInput>,
+    /// Where it is on disk, if it came through the local API.
+    pub(crate) kept: Option<Kept>,
     pub(crate) reply: oneshot::Sender<Result<RoundResult, String>>,
 }
 
@@ -92,6 +102,8 @@ pub(crate) enum Command {
     Submit(Pending),
     /// Takes back an input that waits, unless a round has it already.
     Withdraw(oneshot::Sender<bool>),
+    /// Asks how things are.
+    Look(oneshot::Sender<View>),
 }
 
 /// A job of a round is done; the number tells rounds apart.
@@ -191,6 +203,9 @@ impl Driver {
                 Some(command) = self.commands.recv() => match command {
                     Command::Submit(pending) => self.submit(pending),
                     Command::Withdraw(reply) => self.withdraw(reply),
+                    Command::Look(reply) => {
+                        let _ = reply.send(self.view());
+                    }
                 },
                 Some(done) = self.state.done.1.recv() => self.done(done).await,
                 () = tokio::time::sleep(sleep) => self.feed(Input::Tick).await,
@@ -222,8 +237,9 @@ impl Driver {
     }
 
     fn publish_status(&self) {
-        let waiting = self.state.pending.as_ref().map(|pending| pending.task.digest());
-        self.network.set_status(Status { round: self.state.gathering.round, waiting }.encode());
+        let task = self.state.pending.as_ref().map(|pending| &pending.task);
+        let (waiting, summary) = (task.map(|task| task.digest()), task.map(Summary::of));
+        self.network.set_status(Status { round: self.state.gathering.round, waiting, summary }.encode());
     }
 
     async fn event(&mut self, event: Event) {

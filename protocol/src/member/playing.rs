@@ -4,7 +4,7 @@ use core::mem;
 use std::{collections::BTreeMap, sync::Arc};
 
 use crate::{
-    certificate::AcceptedMaskSet,
+    certificate::{AcceptedMaskSet, check_published},
     fault::FaultKind,
     hash::Digest,
     ids::MemberId,
@@ -23,7 +23,7 @@ use crate::{
 };
 
 use super::{
-    Refused, ballot::Ballot, consistency_check, masked_input::Masked, publish, share_keys::ShareKeys,
+    Refused, ballot::Ballot, consistency_check, masked_input::Masked, share_keys::ShareKeys,
     standby::StandingBy, unmasking,
 };
 
@@ -134,7 +134,7 @@ impl Playing {
                 if self.fetching.contains_key(&root) || self.fetching.len() >= MAX_FETCHING {
                     return Ok(());
                 }
-                publish::check(&self.session, &published)?;
+                check_published(&self.session, &published)?;
                 if self.fetching.is_empty() {
                     out.push(Output::Phase(Phase::Publish));
                 }

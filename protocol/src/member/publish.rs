@@ -1,13 +1,9 @@
 //! `publish`: the result with its certificate, fetched, stored and acknowledged.
 //!
-//! A result is accepted, from whoever passes it on, when
-//! 1. the aggregator of the certificate's slot signed it for this session;
-//! 2. its certificate is valid, and for the set that the result names;
-//! 3. its mask set is one of this session.
+//! A result is accepted, from whoever passes it on, when [`check_published`](crate::certificate::check_published)
+//! accepts it.
 
 use crate::{
-    certificate::{AcceptedMaskSet, check_certificate},
-    fault::FaultKind,
     io::{JournalEntry, Output},
     messages::{
         Message,
@@ -17,20 +13,6 @@ use crate::{
     roster::Session,
     seat::{Outputs, Seat, send},
 };
-
-pub(super) fn check(session: &Session, published: &Published) -> Result<(), FaultKind> {
-    let Published { sum, certificate, mask_set } = published;
-    let expected = session.terms().holder(certificate.slot).ok_or(FaultKind::Session)?;
-    if sum.signer != expected {
-        return Err(FaultKind::Author { signer: sum.signer, expected });
-    }
-    if sum.body.session != session.id() || sum.body.survivors != certificate.survivors.digest() {
-        return Err(FaultKind::Session);
-    }
-    sum.verify().map_err(|_| FaultKind::Signature)?;
-    let shown = AcceptedMaskSet::check(session, mask_set)?;
-    check_certificate(session, &shown, certificate)
-}
 
 /// The sum is here: whoever announced it hears of it, and the attempt is over.
 pub(super) fn stored(
