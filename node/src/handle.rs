@@ -27,8 +27,8 @@ pub struct Handle {
     pub(crate) results: Arc<Results>,
 }
 
-/// What becomes of an input; an error where the node stopped or the input was taken back.
-pub(crate) type Outcome = oneshot::Receiver<Result<RoundResult, String>>;
+/// What becomes of an input; nothing comes where the node stops before.
+pub(crate) type Outcome = oneshot::Receiver<Result<RoundResult, SubmitError>>;
 
 impl Handle {
     /// Hands in an input that was checked and is on disk.

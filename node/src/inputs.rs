@@ -40,7 +40,7 @@ const ROUND: &str = "round-";
 const OUTCOME: &str = "outcome";
 
 /// Names an input.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct InputId([u8; 16]);
 
 impl InputId {

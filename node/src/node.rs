@@ -108,6 +108,9 @@ pub enum SubmitError {
     /// The round ended without an aggregate.
     #[error("{0}")]
     Failed(String),
+    /// Its owner took it back.
+    #[error("withdrawn by its owner; it is in no sum")]
+    Withdrawn,
     /// The node has stopped.
     #[error("the node has stopped")]
     Stopped,
@@ -234,7 +237,7 @@ impl Node {
         let (reply, result) = oneshot::channel();
         let pending = Pending { task, input: Arc::new(input), kept: None, reply };
         self.commands.send(Command::Submit(pending)).await.map_err(|_| SubmitError::Stopped)?;
-        result.await.map_err(|_| SubmitError::Stopped)?.map_err(SubmitError::Failed)
+        result.await.map_err(|_| SubmitError::Stopped)?
     }
 
     /// Takes back an input that waits. Gives whether there is none any more: one whose masked vector has begun

@@ -100,7 +100,12 @@ pub(super) async fn hand_in(
     passed?;
     let (kept, task, input) = taken?;
     let id = kept.id();
-    wait(&shared, seat, kept, task, input).await?;
+    if let Err(problem) = wait(&shared, seat, kept, task, input).await {
+        // its owner was told that nothing came of it, so the next start must not hand it in
+        let ended = Ended::failed(None, "the node was stopping; hand it in again");
+        let _ = tokio::task::spawn_blocking(move || shared.desk.end(id, ended)).await;
+        return Err(problem);
+    }
     let body = Json(json!({ "input_id": id.to_string() }));
     Ok((StatusCode::ACCEPTED, body).into_response())
 }
@@ -189,10 +194,7 @@ async fn wait(
 async fn await_end(shared: Arc<Shared>, id: InputId, outcome: Outcome) {
     let ended = match outcome.await {
         Ok(Ok(result)) => Ended::aggregated(result.round, result.included),
-        Ok(Err(reason)) => Ended::failed(None, reason),
-        Err(_) if shared.desk.is_unwanted(id) => {
-            Ended::failed(None, "withdrawn by its owner; it is in no sum")
-        }
+        Ok(Err(error)) => Ended::failed(None, error.to_string()),
         // the node stops: the input's file says what may be done with it
         Err(_) => return,
     };
@@ -272,7 +274,6 @@ pub(super) async fn withdraw(
 ) -> Result<Json<Value>, Problem> {
     let id = known(&id)?;
     if shared.desk.look_up(id) == Some(Known::Waiting) {
-        shared.desk.unwant(id);
         if !shared.handle.withdraw().await {
             let detail =
                 "it is in a round already, and its masked vector may have left: it ends with the round";

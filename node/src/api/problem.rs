@@ -81,3 +81,17 @@ impl IntoResponse for Problem {
         response
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_full_disk_is_said_to_be_one() {
+        let full = Problem::disk(&io::ErrorKind::StorageFull.into());
+        assert_eq!(full.status, StatusCode::INSUFFICIENT_STORAGE);
+        assert!(full.detail.contains("no room") && full.detail.contains("nothing of it was kept"));
+        let other = Problem::disk(&io::ErrorKind::PermissionDenied.into());
+        assert_eq!(other.status, StatusCode::INTERNAL_SERVER_ERROR);
+    }
+}

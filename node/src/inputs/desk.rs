@@ -28,11 +28,7 @@ enum Place {
     Free,
     /// Somebody hands in.
     Taken,
-    Waiting {
-        id: InputId,
-        /// Its owner wants it back.
-        unwanted: bool,
-    },
+    Waiting(InputId),
 }
 
 /// What is known of an input.
@@ -68,40 +64,25 @@ impl Desk {
                 Ok(Seat { desk: self.clone(), given: false })
             }
             Place::Taken => Err(None),
-            Place::Waiting { id, .. } => Err(Some(id)),
+            Place::Waiting(id) => Err(Some(id)),
         }
     }
 
     /// The input that waits or is in a round.
     pub(crate) fn waiting(&self) -> Option<InputId> {
         match self.lock().place {
-            Place::Waiting { id, .. } => Some(id),
+            Place::Waiting(id) => Some(id),
             Place::Free | Place::Taken => None,
         }
     }
 
     pub(crate) fn look_up(&self, id: InputId) -> Option<Known> {
         let state = self.lock();
-        if matches!(state.place, Place::Waiting { id: waiting, .. } if waiting == id) {
+        if state.place == Place::Waiting(id) {
             return Some(Known::Waiting);
         }
         let ended = state.ended.iter().rev().find(|(of, _)| *of == id);
         ended.map(|(_, ended)| Known::Ended(ended.clone()))
-    }
-
-    /// Its owner wants it back: once the node has let go of it, it counts as withdrawn.
-    pub(crate) fn unwant(&self, id: InputId) {
-        let mut state = self.lock();
-        if let Place::Waiting { id: waiting, unwanted } = &mut state.place
-            && *waiting == id
-        {
-            *unwanted = true;
-        }
-    }
-
-    /// Whether the node let go of an input because its owner wanted it back.
-    pub(crate) fn is_unwanted(&self, id: InputId) -> bool {
-        matches!(self.lock().place, Place::Waiting { id: waiting, unwanted: true } if waiting == id)
     }
 
     /// Writes down what became of an input, and makes room for the next. Blocks on the disk.
@@ -110,7 +91,7 @@ impl Desk {
             tracing::error!(input = %id, %error, "what became of the input is not on disk");
         }
         let mut state = self.lock();
-        if matches!(state.place, Place::Waiting { id: waiting, .. } if waiting == id) {
+        if state.place == Place::Waiting(id) {
             state.place = Place::Free;
         }
         state.ended.push_back((id, ended));
@@ -155,7 +136,7 @@ pub(crate) struct Seat {
 impl Seat {
     /// The input waits from now on.
     pub(crate) fn give(mut self, id: InputId) {
-        self.desk.lock().place = Place::Waiting { id, unwanted: false };
+        self.desk.lock().place = Place::Waiting(id);
         self.given = true;
     }
 }

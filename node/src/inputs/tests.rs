@@ -106,8 +106,6 @@ fn one_waits_at_a_time_and_a_place_that_is_not_used_is_free_again() {
     let id = InputId::random().unwrap();
     desk.take().ok().unwrap().give(id);
     assert!(matches!(desk.take(), Err(Some(waiting)) if waiting == id));
-    desk.unwant(id);
-    assert!(desk.is_unwanted(id));
     desk.end(id, Ended::failed(None, "withdrawn"));
     assert!(desk.take().is_ok());
 }

@@ -54,6 +54,7 @@ use crate::{
     ledger::{AttemptRecord, Ledger, RoundRecord},
     limits::{self, TokenBucket},
     network::{BulkStream, Event, EventStream, Network},
+    node::SubmitError,
 };
 
 use super::{
@@ -79,7 +80,7 @@ pub(crate) struct Pending {
     pub(crate) input: Arc<ValidInput>,
     /// Where it is on disk, if it came through the local API.
     pub(crate) kept: Option<Kept>,
-    pub(crate) reply: oneshot::Sender<Result<RoundResult, String>>,
+    pub(crate) reply: oneshot::Sender<Result<RoundResult, SubmitError>>,
 }
 
 /// What came of a round for a member that gave an input.
@@ -220,7 +221,8 @@ impl Driver {
 
     fn submit(&mut self, pending: Pending) {
         if self.state.pending.is_some() {
-            let _ = pending.reply.send(Err("an input is waiting already; it has to be used first".into()));
+            let reason = "an input is waiting already; it has to be used first";
+            let _ = pending.reply.send(Err(SubmitError::Failed(reason.into())));
             return;
         }
         self.state.pending = Some(pending);
@@ -229,7 +231,8 @@ impl Driver {
 
     fn withdraw(&mut self, reply: oneshot::Sender<bool>) {
         let free = self.state.running.as_ref().is_none_or(|running| !running.sent);
-        if free && self.state.pending.take().is_some() {
+        if free && let Some(pending) = self.state.pending.take() {
+            let _ = pending.reply.send(Err(SubmitError::Withdrawn));
             self.state.running = None;
             self.publish_status();
         }

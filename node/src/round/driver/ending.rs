@@ -110,7 +110,7 @@ impl Driver {
         // whoever looks on knows how the round went before the input's owner does
         self.observer.notify(NodeEvent::RoundOver { round, attempts: record.attempts, roster }).await;
         if let Some((pending, result)) = answered {
-            let _ = pending.reply.send(result);
+            let _ = pending.reply.send(result.map_err(SubmitError::Failed));
         }
     }
 

@@ -9,6 +9,10 @@ use nix::{
     sys::signal::{Signal, kill},
     unistd::Pid,
 };
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    net::UnixStream,
+};
 
 use super::{
     super::consortium::{Consortium, within},
@@ -19,6 +23,10 @@ use super::{
 async fn members_that_submit_get_the_exact_sum() {
     let consortium = Consortium::found(4);
     let daemons = daemons(&consortium, 4).await;
+    let mut events = UnixStream::connect(consortium.home(3).join("api.sock")).await.unwrap();
+    events.write_all(b"GET /v1/events HTTP/1.1\r\nHost: x\r\n\r\n").await.unwrap();
+    let mut seen = String::new();
+    read_until(&mut events, &mut seen, "text/event-stream").await;
     for round in 0..2_u64 {
         let submitted = (0..4).map(|index| {
             let input = consortium.path(&format!("input-{index}.npy"));
@@ -44,6 +52,8 @@ async fn members_that_submit_get_the_exact_sum() {
             assert!(status == 200 && body.contains("\"aggregated\""), "{body}");
         }
     }
+    read_until(&mut events, &mut seen, "event: round\ndata: {\"outcome\":\"completed\"").await;
+    assert!(seen.contains("event: phase\n") && seen.contains("\"phase\":\"masked-input\""), "{seen}");
     let (_, status) = json(&mut command("status", &consortium.home(2))).await;
     assert_eq!((&status["round"], &status["connected"]), (&2.into(), &3.into()), "{status}");
     assert_eq!(status["peer"], consortium.peer(2));
@@ -95,7 +105,7 @@ async fn inputs_that_no_round_can_use_are_refused_in_words() {
         assert!(problem["detail"].as_str().unwrap().contains(words), "{query}: {body}");
     }
     // refused by what it announces, before anything is read
-    let stream = tokio::net::UnixStream::connect(home.join("api.sock")).await.unwrap();
+    let stream = UnixStream::connect(home.join("api.sock")).await.unwrap();
     let (status, _, body) =
         http::ask(stream, "POST /v1/inputs", "Content-Length: 999999999999999\r\n", b"").await;
     assert!(status == 400 || (status == 413 && body.contains("max_vector")), "{status} {body}");
@@ -145,6 +155,16 @@ async fn one_input_waits_at_a_time_and_its_owner_may_take_it_back() {
     let left: Vec<_> =
         fs::read_dir(home.join("inputs")).unwrap().map(|entry| entry.unwrap().path()).collect();
     assert!(left.iter().all(|path| path.extension().is_some_and(|ending| ending == "outcome")), "{left:?}");
+}
+
+/// Reads on until this was there.
+async fn read_until(stream: &mut UnixStream, seen: &mut String, what: &str) {
+    while !seen.contains(what) {
+        let mut piece = [0; 4096];
+        let read = within(stream.read(&mut piece)).await.unwrap();
+        assert!(read > 0, "it ended before {what}: {seen}");
+        seen.push_str(&String::from_utf8_lossy(&piece[..read]));
+    }
 }
 
 /// Until an input waits at member 0.
