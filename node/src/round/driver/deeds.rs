@@ -298,8 +298,13 @@ impl Driver {
         let Some(running) = &self.state.running else { return };
         let Some(intake) = running.intake.clone() else { return };
         let (results, layout) = (self.results.clone(), running.terms.layout().clone());
+        #[cfg(feature = "lies")]
+        let falsify = self.falsifies_sum();
         self.spawn(Role::Aggregator, async move {
-            match results.sum(intake, layout, survivors, plan).await {
+            let summed = results.clone().sum(intake, layout, survivors, plan).await;
+            #[cfg(feature = "lies")]
+            let summed = summed.and_then(|root| if falsify { results.falsify(&root) } else { Ok(root) });
+            match summed {
                 Ok(root) => (Work::Summed(root), None),
                 Err(error) => (Work::Failed(format!("the sum could not be computed: {error}")), None),
             }
