@@ -20,6 +20,7 @@ pub mod manifest;
 pub mod masking;
 pub mod member;
 pub mod messages;
+pub mod opening;
 pub mod phase;
 pub mod report;
 pub mod roster;

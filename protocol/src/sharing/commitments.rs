@@ -124,7 +124,7 @@ impl Verifier {
     }
 }
 
-fn same_up_to_torsion(left: &EdwardsPoint, right: &EdwardsPoint) -> bool {
+pub(super) fn same_up_to_torsion(left: &EdwardsPoint, right: &EdwardsPoint) -> bool {
     IsIdentity::is_identity(&(left - right).mul_by_cofactor())
 }
 

@@ -40,6 +40,7 @@ impl<H: Host> Simulation<'_, H> {
                 Output::Receive(session, members) => self.receive(id, session, &members),
                 Output::PassOn { vector, to } => self.pass_on(id, vector, to),
                 Output::Unmask(survivors, plan) => self.unmask(id, &survivors, &plan),
+                Output::Audit(published, plan) => self.audit(id, &published, &plan),
                 Output::Fault(fault) => {
                     self.monitor.fault(id, &fault);
                     self.report.faults.push((id, fault));
