@@ -3,6 +3,8 @@
 use curve25519_dalek::Scalar;
 use zeroize::ZeroizeOnDrop;
 
+use crate::mutation::{Check, checked};
+
 use super::{RecoveredMaskKey, SelfMaskSecret, Share, ShareIndex, SharingError, Verifier};
 
 /// Coefficients at zero for the polynomial through the shares of a set of members. They depend on the
@@ -70,7 +72,8 @@ impl UncheckedSecret {
     /// # Errors
     /// [`SharingError::WrongSecret`].
     pub fn check(self, dealer: &Verifier) -> Result<RecoveredSecret, SharingError> {
-        if dealer.commits_to(&self.0) { Ok(RecoveredSecret(self.0)) } else { Err(SharingError::WrongSecret) }
+        let right = dealer.commits_to(&self.0) || !checked(Check::ReconstructedSecret);
+        if right { Ok(RecoveredSecret(self.0)) } else { Err(SharingError::WrongSecret) }
     }
 }
 
