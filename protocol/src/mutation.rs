@@ -46,6 +46,8 @@ pub enum Check {
     OneVote,
     /// A certificate, of survivors or to abandon, has a threshold of votes.
     EnoughVotes,
+    /// A certificate is of this session.
+    CertificateSession,
     /// A vote carries its voter's signature on this value, slot and session.
     VoteSignature,
     /// No voter counts twice.

@@ -8,7 +8,7 @@ use consort_protocol::{
     mutation::{Check, Removed},
 };
 
-use crate::world::World;
+use crate::{setting::Setting, world::World};
 
 /// With all checks the coalition learns nothing beyond the promise, and honest members refuse as expected
 /// (`None` where they merely ignore it). Without these checks it computes the plain sum over `inputs`, which are
@@ -39,4 +39,19 @@ pub(crate) fn leaks_without(
 /// The input of the victim alone.
 pub(crate) fn victim(world: &World) -> BTreeSet<MemberId> {
     BTreeSet::from([world.victim()])
+}
+
+/// The plain sum of these members' inputs.
+pub(crate) fn plain_sum<'a>(setting: &Setting, members: impl IntoIterator<Item = &'a MemberId>) -> Vec<i64> {
+    let members: Vec<&MemberId> = members.into_iter().collect();
+    let inputs = setting.inputs().into_iter().filter(|(identity, _)| members.contains(&&identity.id()));
+    let layout = setting.terms.layout();
+    let chunk = layout.chunk(0).unwrap();
+    let mut sum = vec![0; chunk.len as usize];
+    for (_, input) in inputs {
+        let mut words = vec![0; chunk.len as usize];
+        input.unwrap().encode(&chunk, &mut words);
+        sum.iter_mut().zip(words).for_each(|(sum, word)| *sum += word as i64);
+    }
+    sum
 }

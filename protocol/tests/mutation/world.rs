@@ -30,12 +30,14 @@ use consort_protocol::{
         publish::Published,
         share_keys::{DealtCommitments, DealtShares, MaskSet},
     },
+    phase::Phase,
     roster::{SeenKeys, Session},
     signing::{Identity, Signature, Signed, Statement, sign_body},
     sim::{Consortium, Dealt, Envelope, Oracle, Spied, consortium},
 };
 
 const LENGTH: usize = 4;
+const ROUND: u64 = 3;
 
 /// Somebody for whom the coalition speaks.
 pub(crate) struct Corrupt {
@@ -55,14 +57,27 @@ pub(crate) struct World {
     pub(crate) statements: BTreeMap<MemberId, Signed<MaskedInput>>,
     votes: BTreeMap<(u32, Digest), BTreeMap<MemberId, Signature>>,
     pub(crate) timeouts: BTreeMap<MemberId, ShownTimeout>,
-    pub(crate) announced: Vec<Published>,
+    /// Results that honest members have accepted and wait for.
+    pub(crate) accepted: Vec<Published>,
+    /// Every statement of a root by an honest member.
+    pub(crate) stated: Vec<Signed<MaskedInput>>,
     /// What honest members have found wrong, in order.
     pub(crate) refused: Vec<FaultKind>,
     session: Option<Arc<Session>>,
-    mask_set: Option<Signed<MaskSet>>,
+    pub(crate) mask_set: Option<Signed<MaskSet>>,
     pub(crate) oracle: Oracle,
     now: Now,
     pub(crate) rng: ChaCha20Rng,
+}
+
+/// A consortium whose rounds need no standbys, and the terms of one of them.
+fn terms(members: usize, round: u64) -> (Consortium, Arc<Terms>) {
+    let policy = Policy { standby_bytes: 0, ..Policy::default() };
+    let consortium = consortium(members, policy, 5).unwrap();
+    let spec = spec_for(&consortium.manifest, [(vec![LENGTH as u64], Dtype::I64)], Reduction::Sum, None);
+    let task = Task { label: None, query: [0; 32], spec };
+    let terms = Arc::new(Terms::new(consortium.manifest.clone(), round, 0, 0, task).unwrap());
+    (consortium, terms)
 }
 
 impl World {
@@ -74,19 +89,24 @@ impl World {
 
     /// The coalition holds these slots, and the first ones as far as there may be more corrupt members.
     pub(crate) fn with_slots(members: usize, slots: &[u32]) -> Self {
-        let policy = Policy { standby_bytes: 0, ..Policy::default() };
-        let consortium = consortium(members, policy, 5).unwrap();
-        let spec = spec_for(&consortium.manifest, [(vec![LENGTH as u64], Dtype::I64)], Reduction::Sum, None);
-        let task = Task { label: None, query: [0; 32], spec };
-        let terms = Arc::new(Terms::new(consortium.manifest.clone(), 3, 0, 0, task).unwrap());
-        let mut rng = ChaCha20Rng::seed_from_u64(members as u64);
+        let terms = terms(members, ROUND).1;
         let held = slots.iter().map(|slot| terms.holder(*slot).unwrap());
         let mut coalition: Vec<MemberId> = Vec::new();
         for id in held.chain(terms.order().iter().copied()) {
-            if coalition.len() < consortium.manifest.corrupt() && !coalition.contains(&id) {
+            if coalition.len() < terms.manifest().corrupt() && !coalition.contains(&id) {
                 coalition.push(id);
             }
         }
+        Self::of(members, ROUND, &coalition).expect("the coalition holds the first slot")
+    }
+
+    /// Another round with this coalition, if the first slot is held by one of them.
+    pub(crate) fn of(members: usize, round: u64, coalition: &[MemberId]) -> Option<Self> {
+        let (consortium, terms) = terms(members, round);
+        if !coalition.contains(&terms.aggregator()) {
+            return None;
+        }
+        let mut rng = ChaCha20Rng::seed_from_u64(round);
         let oracle = Oracle::new(consortium.manifest.clone(), coalition.iter().copied());
         let mut world = Self {
             oracle,
@@ -100,7 +120,8 @@ impl World {
             statements: BTreeMap::new(),
             votes: BTreeMap::new(),
             timeouts: BTreeMap::new(),
-            announced: Vec::new(),
+            accepted: Vec::new(),
+            stated: Vec::new(),
             refused: Vec::new(),
             session: None,
             mask_set: None,
@@ -121,7 +142,12 @@ impl World {
         }
         let contract = terms.sign(world.identity(&terms.aggregator())).unwrap();
         world.tap(terms.aggregator(), terms.aggregator(), Message::Contract(Box::new(contract)));
-        world
+        Some(world)
+    }
+
+    /// The file of an honest member is overwritten while it is being sent.
+    pub(crate) fn overwrite_input(&mut self, id: &MemberId) {
+        self.inputs.insert(*id, self.input(99));
     }
 
     fn input(&self, number: usize) -> (Vec<i64>, ValidInput) {
@@ -139,6 +165,22 @@ impl World {
         self.advertisements.insert(id, advertisement);
         self.corrupt.insert(id, Corrupt { identity, secrets, dealt: None });
         id
+    }
+
+    /// The coalition speaks for an honest member that is not there, as far as that goes without its identity: it
+    /// advertises keys for it, and takes in what is sent to it.
+    pub(crate) fn impersonate(&mut self, id: &MemberId) {
+        self.honest.remove(id);
+        let secrets = Spied::generate(&mut self.rng);
+        let body = secrets.advertisement(*self.terms.digest());
+        self.advertisements.insert(*id, self.forge(body, *id));
+        self.oracle.spied(*id, secrets);
+    }
+
+    /// A statement of somebody else, with a signature that is worth nothing.
+    pub(crate) fn forge<T: Statement>(&self, body: T, by: MemberId) -> Signed<T> {
+        let other = &self.advertisements[&self.aggregator()];
+        Signed::from_parts(body, by, other.signature())
     }
 
     /// So many whom the manifest does not know.
@@ -184,7 +226,7 @@ impl World {
         self.hear(to, Input::Message(from, Box::new(message)));
     }
 
-    fn hear(&mut self, to: &MemberId, input: Input) {
+    pub(crate) fn hear(&mut self, to: &MemberId, input: Input) {
         let out = self.honest.get_mut(to).unwrap().handle(input, self.now, &mut self.rng);
         self.carry_out(*to, out);
     }
@@ -207,7 +249,7 @@ impl World {
                     let done = Input::Done(Work::Uploaded(to, root));
                     todo.extend(self.honest.get_mut(&id).unwrap().handle(done, self.now, &mut self.rng));
                 }
-                Output::Fetch(published) => self.announced.push(*published),
+                Output::Fetch(published) => self.accepted.push(*published),
                 Output::Fault(fault) => self.refused.push(fault.kind),
                 _ => {}
             }
@@ -235,6 +277,7 @@ impl World {
                 self.commitments.insert(from, *commitments);
             }
             Message::MaskedInput(it) => {
+                self.stated.push((*it).clone());
                 self.statements.insert(from, *it);
             }
             Message::Vote(it) => {
@@ -302,14 +345,20 @@ impl World {
     /// The aggregator announces this mask set; whoever accepts it sends its vector. The coalition states roots
     /// of vectors that nobody has made.
     pub(crate) fn mask(&mut self, dealers: Vec<(MemberId, Digest)>) {
+        let everybody = self.honest_ids();
+        self.mask_for(dealers, &everybody);
+    }
+
+    /// The same for some of the honest members.
+    pub(crate) fn mask_for(&mut self, dealers: Vec<(MemberId, Digest)>, told: &[MemberId]) {
         if self.session.is_none() {
             return;
         }
         let body = MaskSet { session: self.session().id(), dealers };
         let mask_set = self.sign(body, &self.aggregator());
         self.mask_set = Some(mask_set.clone());
-        for id in self.honest_ids() {
-            self.say(0, &id, Message::MaskSet(Box::new(mask_set.clone())));
+        for id in told {
+            self.say(0, id, Message::MaskSet(Box::new(mask_set.clone())));
         }
         let body = MaskedInput { session: self.session().id(), mask_set: mask_set.digest(), root: [1; 32] };
         for id in self.corrupt_ids() {
@@ -326,6 +375,11 @@ impl World {
     /// Statements of these, in order; those that were never made are left out.
     pub(crate) fn statements_of(&self, ids: &[MemberId]) -> Vec<Signed<MaskedInput>> {
         ids.iter().filter_map(|id| self.statements.get(id).cloned()).collect()
+    }
+
+    /// Everybody who has stated a root, with it.
+    pub(crate) fn survivors(&self) -> SurvivorSet {
+        SurvivorSet::of(&self.statements.values().cloned().collect::<Vec<_>>())
     }
 
     /// These survivors are proposed in a slot to all honest members; the coalition votes for them.
@@ -370,6 +424,15 @@ impl World {
         let certificate = Certificate { session, slot, survivors: survivors.clone(), votes };
         for id in to {
             self.say(shown_in, id, Message::Certificate(Box::new(certificate.clone())));
+        }
+    }
+
+    /// Time passes until honest members report which shares have come; the aggregator is there.
+    pub(crate) fn wait_for_shares(&mut self) {
+        self.now += self.terms.deadline(Phase::ShareKeys);
+        for id in self.honest_ids() {
+            self.say(0, &id, Message::Alive(*self.terms.digest()));
+            self.hear(&id, Input::Tick);
         }
     }
 
