@@ -60,6 +60,8 @@ pub enum Check {
     AllowedValue,
     /// A slot opens with time-outs of a threshold.
     EnoughTimeouts,
+    /// The time-outs that open a slot are for the one before.
+    TimeoutSlot,
     /// A time-out carries its author's signature.
     TimeoutSignature,
     /// Nobody's time-out counts twice.

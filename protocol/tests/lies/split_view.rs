@@ -14,7 +14,8 @@ fn no_certificate_forms_and_the_aggregator_is_convicted() {
     assert_eq!(report.violations, []);
     assert_eq!(played.revealed, 0, "somebody reveals shares");
     assert!(report.survivors().is_none());
-    assert!(report.extracted.is_empty(), "something is computed");
+    let computed: Vec<_> = report.extracted.iter().map(|it| &it.members).collect();
+    assert!(computed.is_empty(), "a sum of {computed:?} is computed; it was to be {:?}", played.spared);
     let proven: BTreeSet<_> = report
         .evidence
         .iter()

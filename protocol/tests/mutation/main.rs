@@ -18,4 +18,5 @@ mod split;
 mod split_attack;
 mod split_view;
 mod survivors;
+mod table;
 mod world;

@@ -29,7 +29,10 @@ type Open<'a> = &'a dyn Fn(&World, u32, &SurvivorSet) -> Opening;
 
 /// A set is proposed in each of these slots, and shown to its group with all votes that there are.
 fn play(slots: [u32; 3], open_with: Open<'_>) -> World {
-    let mut world = World::with_slots(MEMBERS, &slots).shared().masked();
+    play_in(World::with_slots(MEMBERS, &slots).shared().masked(), slots, open_with)
+}
+
+fn play_in(mut world: World, slots: [u32; 3], open_with: Open<'_>) -> World {
     let split = Split::of(&world);
     for (at, slot) in slots.into_iter().enumerate() {
         let statements = world.statements_of(&split.sets[at]);
@@ -99,6 +102,18 @@ fn opened_without_time_outs() {
 fn opened_with_one_time_out_many_times() {
     let attack = || in_a_row(&|world, slot, _| of(world, &[world.corrupt_ids()[0]; 7], slot));
     leaks_without(&[Check::TimeoutsDistinct], attack, Some(&|kind| *kind == FaultKind::Order), left);
+}
+
+/// The first slot passes without a vote, and its time-outs open every later one.
+#[test]
+fn opened_with_time_outs_of_a_lower_slot() {
+    let attack = || {
+        let mut world = World::with_slots(13, &[0, 1, 2, 3]).shared().masked();
+        world.give_up(0);
+        let first = honest(&world);
+        play_in(world, [1, 2, 3], &|_, _, _| first.clone())
+    };
+    leaks_without(&[Check::TimeoutSlot], attack, Some(&|kind| *kind == FaultKind::Session), left);
 }
 
 #[test]

@@ -7,8 +7,8 @@ use consort_protocol::ids::MemberId;
 
 use crate::world::World;
 
-/// In which two of the three sets somebody is missing.
-const MISSING: [[usize; 2]; 4] = [[0, 1], [0, 2], [1, 2], [0, 1]];
+/// In which two of the three sets they are missing, one after the other.
+const MISSING: [[usize; 2]; 3] = [[0, 1], [0, 2], [1, 2]];
 
 pub(crate) struct Split {
     /// Survivors of each set.
@@ -20,7 +20,7 @@ pub(crate) struct Split {
 }
 
 impl Split {
-    /// Of 7 members, 2 of them corrupt, 2 are left where 3 are promised; of 10 and 3, 3 of 4.
+    /// Of 7 members, 2 of them corrupt, 2 are left where 3 are promised; of 10 and 3, 3 of 4; of 13 and 4, 4 of 5.
     pub(crate) fn of(world: &World) -> Self {
         let honest = world.honest_ids();
         let given_away = (honest.len() + 1) / 2;
@@ -28,7 +28,8 @@ impl Split {
         let everybody: BTreeSet<MemberId> = honest.iter().copied().chain(world.corrupt_ids()).collect();
         let set = |which: usize| {
             let missing = |id: &MemberId| {
-                gone.iter().zip(MISSING).any(|(gone, sets)| gone == id && sets.contains(&which))
+                let in_turn = gone.iter().zip(MISSING.iter().cycle());
+                in_turn.into_iter().any(|(gone, sets)| gone == id && sets.contains(&which))
             };
             everybody.iter().filter(|id| !missing(id)).copied().collect()
         };
