@@ -45,10 +45,10 @@ fn play() -> Played {
             }
             Message::Published(_) if first => return Vec::new(),
             Message::MaskedInput(_) if !first && envelope.from == victim => return Vec::new(),
-            Message::Reveal(_) if first && revealed.borrow_mut().insert(envelope.from) => {
-                if revealed.borrow().len() == threshold {
-                    let roster = rosters.borrow()[0].clone();
-                    let session = SessionProof { attempt: 0, slot: 0, roster };
+            Message::Reveal(_) if first => {
+                let is_new = revealed.borrow_mut().insert(envelope.from);
+                if is_new && revealed.borrow().len() == threshold {
+                    let session = SessionProof { attempt: 0, slot: 0, roster: rosters.borrow()[0].clone() };
                     let abandonment = Abandonment { session, slot: 1, votes: Vec::new() };
                     let say = |to: &MemberId| {
                         let message = Message::Abandonment(Box::new(abandonment.clone()));

@@ -23,7 +23,7 @@ impl Split {
     /// Of 7 members, 2 of them corrupt, 2 are left where 3 are promised; of 10 and 3, 3 of 4; of 13 and 4, 4 of 5.
     pub(crate) fn of(world: &World) -> Self {
         let honest = world.honest_ids();
-        let given_away = (honest.len() + 1) / 2;
+        let given_away = honest.len().div_ceil(2);
         let (gone, left) = honest.split_at(given_away);
         let everybody: BTreeSet<MemberId> = honest.iter().copied().chain(world.corrupt_ids()).collect();
         let set = |which: usize| {
