@@ -46,6 +46,7 @@ use crate::{
     ids::MemberId,
     io::{Input, Now, Output, Work},
     messages::{Message, share_keys::DealtCommitments},
+    mutation::{Check, checked},
     phase::Phase,
     report::AbortReason,
     roster::{SeenKeys, Session},
@@ -615,7 +616,7 @@ impl Member {
                 playing.standing_by.held(&self.seat, mine, (member, root), out)
             }
             Work::Stored(root) => match playing.fetching.get(&root) {
-                Some(published) if playing.audits(&self.seat, published) => {
+                Some(published) if playing.audits(&self.seat, published) && checked(Check::CheckedSum) => {
                     let begun = publish::audit(&playing.session, published, out);
                     begun.map_err(|kind| AbortReason::Inconsistent { phase, detail: kind.to_string() })
                 }

@@ -133,6 +133,7 @@ impl<H: Host> Simulation<'_, H> {
                 self.monitor.ended(*id, self.report.outcomes.get(id), has_sum);
             }
         }
+        self.report.extracted = self.oracle.extracted();
         self.report.violations = self.monitor.violations().to_vec();
         self.report
     }

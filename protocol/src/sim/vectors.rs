@@ -39,6 +39,7 @@ impl<H: Host> Simulation<'_, H> {
         self.host.begin();
         let received = root_of(self.terms.layout(), &chunks);
         self.host.end(to, Role::Aggregator, Phase::MaskedInput);
+        self.oracle.vector(session, id, &chunks);
         self.report.vectors.insert(id, chunks.clone());
         self.keep(to, session, id, chunks);
         self.handle(to, Role::Aggregator, Input::Done(Work::Received(id, received)));
