@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use vsss_rs::elliptic_curve::Group as _;
 
 use super::{PublicPoint, Share, ShareIndex, SharingError, Threshold, point};
-use crate::hash;
+use crate::{codec, hash, manifest::MAX_MEMBERS};
 
 /// Fewer shares are checked faster one by one: the weights of a batch are long, an index is short.
 const BATCH_FROM: usize = 4;
@@ -19,7 +19,9 @@ const BATCH_FROM: usize = 4;
 ///
 /// Decoding says nothing yet about what they are: call [`Commitments::verifier`].
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Commitments(pub(super) Vec<[u8; 32]>);
+pub struct Commitments(
+    #[serde(deserialize_with = "codec::at_most::<MAX_MEMBERS, _, _>")] pub(super) Vec<[u8; 32]>,
+);
 
 impl Commitments {
     pub(super) fn of(points: impl Iterator<Item = EdwardsPoint>) -> Self {
