@@ -21,7 +21,7 @@ const MAX_ARRAY_BYTES: u64 = 1 << 16;
 /// A `.npy` file, of known and of unknown length.
 ///
 /// # Panics
-/// Where an array passes that is over the limit, depends on how it is read, or is another one once written.
+/// Where it depends on how an array is read whether it passes, or it is another one once written.
 pub fn npy(bytes: &[u8]) {
     let known = npy::read(bytes, Some(bytes.len() as u64), MAX_ARRAY_BYTES);
     let unknown = npy::read(bytes, None, MAX_ARRAY_BYTES);

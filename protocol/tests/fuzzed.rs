@@ -36,7 +36,7 @@ fn vector() {
 
 #[test]
 fn round() {
-    corpus(PACKAGE, "round").run(150, fuzzing::round);
+    corpus(PACKAGE, "round").run(60, fuzzing::round);
 }
 
 fn write(target: &str, name: &str, bytes: &[u8]) {
