@@ -28,6 +28,8 @@ mod behaviour;
 mod bulk;
 mod control;
 mod discovery;
+#[cfg(feature = "fuzzing")]
+pub(crate) mod fuzzing;
 mod gate;
 mod gossip;
 mod link;

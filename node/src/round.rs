@@ -14,6 +14,8 @@ mod audit;
 mod bulk;
 pub(crate) mod driver;
 mod fetch;
+#[cfg(feature = "fuzzing")]
+pub(crate) mod fuzzing;
 mod intake;
 mod offers;
 mod pass_on;

@@ -15,6 +15,8 @@ pub mod election;
 pub mod encoding;
 pub mod evidence;
 pub mod fault;
+#[cfg(feature = "fuzzing")]
+pub mod fuzzing;
 pub mod graph;
 pub mod hash;
 pub mod ids;

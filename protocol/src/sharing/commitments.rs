@@ -10,7 +10,8 @@ use vsss_rs::elliptic_curve::Group as _;
 
 use super::{PublicPoint, Share, ShareIndex, SharingError, Threshold, point};
 use crate::{
-    hash,
+    codec, hash,
+    manifest::MAX_MEMBERS,
     mutation::{Check, checked},
 };
 
@@ -22,7 +23,9 @@ const BATCH_FROM: usize = 4;
 ///
 /// Decoding says nothing yet about what they are: call [`Commitments::verifier`].
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Commitments(pub(super) Vec<[u8; 32]>);
+pub struct Commitments(
+    #[serde(deserialize_with = "codec::at_most::<MAX_MEMBERS, _, _>")] pub(super) Vec<[u8; 32]>,
+);
 
 impl Commitments {
     pub(super) fn of(points: impl Iterator<Item = EdwardsPoint>) -> Self {
