@@ -8,6 +8,7 @@ mod evidence;
 mod failover;
 mod process;
 mod refused;
+mod relays;
 mod rounds;
 mod running;
 mod under_load;

@@ -8,4 +8,5 @@ mod gossip;
 mod hostile;
 mod limits;
 mod raw;
+mod relays;
 mod transfer;
