@@ -4,6 +4,7 @@
 //! a hang into a failure.
 
 mod consortium;
+mod doctor;
 mod evidence;
 mod failover;
 mod process;
