@@ -6,6 +6,7 @@ mod consortium;
 mod discovery;
 mod gossip;
 mod hostile;
+mod impostor;
 mod limits;
 mod raw;
 mod relays;

@@ -28,7 +28,7 @@ fn outbound_only(index: u8, count: u8, peers: &[Multiaddr]) -> Node {
     Node::start_with(config(&identity(index), manifest(count), peers))
 }
 
-fn peer(index: u8) -> PeerId {
+pub(crate) fn peer(index: u8) -> PeerId {
     consort_node::identity::peer_id(&id(index)).unwrap()
 }
 
