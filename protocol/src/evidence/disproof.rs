@@ -10,8 +10,10 @@ use serde::{Deserialize, Serialize};
 use crate::{
     bulk::ChunkSum,
     certificate::{AcceptedMaskSet, check_certificate},
-    encoding::{Chunk, Layout},
+    codec,
+    encoding::{CHUNK_ELEMENTS, Chunk, Layout},
     hash::Digest,
+    manifest::MAX_MEMBERS,
     masking::MaskPlan,
     messages::{
         masked_input::{BLOCK_ELEMENTS, block_digest, blocks, digest_of_blocks, vector_root},
@@ -22,6 +24,12 @@ use crate::{
 
 use super::EvidenceError;
 
+/// Blocks of a whole chunk.
+const MAX_BLOCKS: usize = (CHUNK_ELEMENTS / BLOCK_ELEMENTS) as usize;
+
+/// Bytes of a block in the largest ring, 64 bits.
+const MAX_BLOCK_BYTES: usize = BLOCK_ELEMENTS as usize * 8;
+
 /// One block of a sum and of every vector in it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Disproof {
@@ -31,6 +39,7 @@ pub struct Disproof {
     pub(super) block: u32,
     pub(super) sum: ShownBlock,
     /// Of each survivor, in the order of the certificate.
+    #[serde(deserialize_with = "codec::at_most::<MAX_MEMBERS, _, _>")]
     pub(super) vectors: Vec<ShownBlock>,
 }
 
@@ -38,9 +47,12 @@ pub struct Disproof {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ShownBlock {
     /// Hashes of all chunks.
+    #[serde(deserialize_with = "codec::at_most::<{ codec::MAX_CONTROL_BYTES / 32 }, _, _>")]
     pub(super) chunks: Vec<Digest>,
     /// Hashes of all blocks of the chunk.
+    #[serde(deserialize_with = "codec::at_most::<MAX_BLOCKS, _, _>")]
     pub(super) blocks: Vec<Digest>,
+    #[serde(deserialize_with = "codec::at_most::<MAX_BLOCK_BYTES, _, _>")]
     pub(super) packed: Vec<u8>,
 }
 
