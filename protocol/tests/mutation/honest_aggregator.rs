@@ -52,10 +52,10 @@ fn refused(report: &Report, kind: &FaultKind) {
     assert!(kinds.contains(kind), "refused is {kinds:?}");
 }
 
-/// With all checks no sum of these seeds is wrong, and the liar is refused where it comes to that; without this
-/// one, honest members store a wrong sum in some. In others the noise is out of range, and they are alarmed.
+/// With all checks no sum of these seeds is wrong, and the liar is refused where it comes to that; without these,
+/// honest members store a wrong sum in some. In others the noise is out of range, and they are alarmed.
 #[track_caller]
-fn sums_are_wrong_without(check: Check, lie: Lie, vanishes: bool, kind: &FaultKind) {
+fn sums_are_wrong_without(checks: &[Check], lie: Lie, vanishes: bool, kind: &FaultKind) {
     let mut kinds = Vec::new();
     for seed in SEEDS {
         let (_, report) = play(lie, vanishes, seed);
@@ -64,14 +64,18 @@ fn sums_are_wrong_without(check: Check, lie: Lie, vanishes: bool, kind: &FaultKi
         kinds.extend(report.faults.into_iter().map(|(_, fault)| fault.kind));
     }
     assert!(kinds.contains(kind), "refused is {kinds:?}");
-    let _out = Removed::new(&[check]);
+    let _out = Removed::new(checks);
     assert!(SEEDS.into_iter().any(|seed| wrong_sum(&play(lie, vanishes, seed).1)), "every sum is right");
 }
 
-/// It deals another secret than the one it masks with, and vanishes: its masks stay in the sum.
+/// It deals another secret than the one it masks with, and vanishes: its masks stay in the sum. Where members
+/// still compare the secrets that come with the sum, they refuse it, and blame the aggregator.
 #[test]
 fn shares_of_another_secret_spoil_the_sum() {
-    sums_are_wrong_without(Check::AdvertisedSecret, Lie::OtherSecret, true, &FaultKind::Commitments);
+    let both = [Check::AdvertisedSecret, Check::ReconstructedSecret];
+    sums_are_wrong_without(&both, Lie::OtherSecret, true, &FaultKind::Commitments);
+    let _out = Removed::new(&both[..1]);
+    somebody_honest_is_blamed(&play(Lie::OtherSecret, true, 0).1);
 }
 
 /// Whoever holds the vectors proves that the sum is false; otherwise nobody knows.
@@ -96,7 +100,7 @@ fn a_false_sum_is_taken_by_everybody() {
 
 #[test]
 fn wrong_shares_in_a_reveal_spoil_the_sum() {
-    sums_are_wrong_without(Check::ReconstructedSecret, Lie::WrongReveal, false, &FaultKind::Share);
+    sums_are_wrong_without(&[Check::ReconstructedSecret], Lie::WrongReveal, false, &FaultKind::Share);
 }
 
 /// Shares of two kinds do not fit each other, and those of the honest members are taken for the wrong ones.
