@@ -1,5 +1,6 @@
 //! The command line of `consort`: a file a command.
 
+mod doctor;
 mod rounds;
 mod run;
 
@@ -40,6 +41,8 @@ enum LogFormat {
 enum Command {
     /// Runs the node until it is told to stop with SIGTERM or SIGINT
     Run(run::Arguments),
+    /// Says what works, what does not, and what to open
+    Doctor(doctor::Arguments),
     /// Shows what this node has kept of its rounds
     Rounds(rounds::Arguments),
 }
@@ -58,6 +61,7 @@ pub(crate) fn main() -> ExitCode {
     log_to_stderr(arguments.log_format);
     let result = match arguments.command {
         Command::Run(arguments) => run::run(&arguments),
+        Command::Doctor(arguments) => doctor::run(&arguments),
         Command::Rounds(arguments) => rounds::run(&arguments),
     };
     let (message, code) = match result {

@@ -9,6 +9,7 @@
 
 #![forbid(unsafe_code)]
 
+pub mod addresses;
 pub mod config;
 pub mod consortium;
 pub mod events;

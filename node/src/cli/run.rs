@@ -62,6 +62,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
         identity,
         manifest,
         listen: config.listen,
+        reach: config.reach,
         peers: arguments.peer.clone(),
     }))
 }
@@ -74,12 +75,17 @@ async fn serve(options: NodeOptions) -> Result<(), Failure> {
         peer: options.identity.keypair().public().to_peer_id().to_string(),
         said: AtomicBool::new(false),
     };
-    let node = Node::start(options, Arc::new(ready)).map_err(|error| match error {
+    let dials_only = options.listen.is_empty();
+    let ready = Arc::new(ready);
+    let node = Node::start(options, ready.clone()).map_err(|error| match error {
         StartError::Ledger(LedgerError::InUse(_)) | StartError::Network(_) | StartError::Address { .. } => {
             Failure::Unusable(error.to_string())
         }
         StartError::Ledger(_) | StartError::Home { .. } => Failure::Failed(error.to_string()),
     })?;
+    if dials_only {
+        ready.say("listening nowhere: others reach this node through relays");
+    }
     tokio::select! {
         _ = terminate.recv() => {}
         _ = interrupt.recv() => {}
@@ -96,13 +102,19 @@ struct Ready {
     said: AtomicBool,
 }
 
+impl Ready {
+    fn say(&self, how: &str) {
+        if !self.said.swap(true, Ordering::Relaxed) {
+            eprintln!("ready {} {how}", self.peer);
+        }
+    }
+}
+
 impl Observer for Ready {
     fn notify(&self, event: NodeEvent) -> Pin<Box<dyn Future<Output = ()> + Send + '_>> {
         Box::pin(async move {
-            if let NodeEvent::Listening(addresses) = event
-                && !self.said.swap(true, Ordering::Relaxed)
-            {
-                eprintln!("ready {} listening on {}", self.peer, addresses.join(" "));
+            if let NodeEvent::Listening(addresses) = event {
+                self.say(&format!("listening on {}", addresses.join(" ")));
             }
         })
     }

@@ -4,10 +4,12 @@
 //! a hang into a failure.
 
 mod consortium;
+mod doctor;
 mod evidence;
 mod failover;
 mod process;
 mod refused;
+mod relays;
 mod rounds;
 mod running;
 mod under_load;

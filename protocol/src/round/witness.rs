@@ -350,7 +350,7 @@ impl InSession {
     }
 
     fn published(&mut self, published: &Published, session: &Session, found: &mut Vec<Evidence>) {
-        let Published { sum, certificate, mask_set } = published;
+        let Published { sum, certificate, mask_set, .. } = published;
         if sum.body.session == session.id() && session.terms().holder(certificate.slot) == Some(sum.signer) {
             let place = sum.body.survivors;
             let proof = |a: &_, b: &_| Evidence::conflict(session, a, b);
