@@ -24,9 +24,7 @@ use crate::{
 /// One secret of each dealer of a mask set, in the mask set's order. It is not printed, and is not written to any
 /// disk: the members' inputs are hidden behind what it does not hold, but it is nobody's business later.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Opening(
-    #[serde(deserialize_with = "codec::at_most::<MAX_MEMBERS, _, _>")] Vec<UncheckedSecret>,
-);
+pub struct Opening(#[serde(deserialize_with = "codec::at_most::<MAX_MEMBERS, _, _>")] Vec<UncheckedSecret>);
 
 impl fmt::Debug for Opening {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -210,7 +210,7 @@ fn kinds(table: &Table) -> Vec<(&'static str, Numbered)> {
                 let certificate =
                     Certificate { session, slot: 0, survivors: survivors(n), votes: Vec::new() };
                 let (sum, mask_set) = (*forged(sum, aggregator, n), mask_set(n));
-                Message::Published(Box::new(Published { sum, certificate, mask_set }))
+                Message::Published(Box::new(Published { sum, certificate, mask_set, opening: None }))
             }),
         ),
         (
