@@ -1,6 +1,7 @@
 //! The command line of `consort`: a file a command.
 
 mod client;
+mod doctor;
 mod peers;
 mod rounds;
 mod run;
@@ -51,6 +52,8 @@ enum Command {
     Submit(submit::Arguments),
     /// Shows how things are with the running daemon
     Status(status::Arguments),
+    /// Says what works, what does not, and what to open
+    Doctor(doctor::Arguments),
     /// Shows what this node has kept of its rounds, and checks it
     Rounds(rounds::Arguments),
     /// Shows the other members, as far as the running daemon knows
@@ -81,6 +84,7 @@ pub(crate) fn main() -> ExitCode {
         Command::Run(arguments) => run::run(&arguments),
         Command::Submit(arguments) => submit::run(&arguments),
         Command::Status(arguments) => status::run(&arguments),
+        Command::Doctor(arguments) => doctor::run(&arguments),
         Command::Rounds(arguments) => rounds::run(&arguments),
         Command::Peers(arguments) => peers::run(&arguments),
     };

@@ -20,11 +20,27 @@ pub struct Config {
     /// Port of 127.0.0.1 for the local API, beside `api.sock`; callers then show `api.token`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub api_port: Option<u16>,
+    /// How others reach this node, beside these addresses.
+    #[serde(default)]
+    pub reach: Reach,
+}
+
+/// How others reach this node, beside the addresses that it listens on: the section `[reach]`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Reach {
+    /// Passes connections between members on, for those who cannot be dialled: circuit relay v2. Needs an
+    /// address that the others reach.
+    pub relay: bool,
+    /// Asks members that relay to pass connections on to this node. A node that listens nowhere always asks.
+    pub through_relay: bool,
+    /// Looks for members on the local network by multicast DNS, and answers them.
+    pub mdns: bool,
 }
 
 impl Default for Config {
     fn default() -> Self {
-        Self { listen: default_listen(), api_port: None }
+        Self { listen: default_listen(), api_port: None, reach: Reach::default() }
     }
 }
 
@@ -62,7 +78,15 @@ impl Config {
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Self::default()),
             Err(source) => return Err(ConfigError::Read { path: path.display().to_string(), source }),
         };
-        toml::from_str(&text).map_err(|error| parse(one_line(&error, &text)))
+        let config: Self = toml::from_str(&text).map_err(|error| parse(one_line(&error, &text)))?;
+        if config.reach.relay && (config.listen.is_empty() || config.reach.through_relay) {
+            return Err(parse(
+                "reach.relay is for nodes that others can dial: give addresses in `listen`, and do not set \
+                 reach.through_relay"
+                    .to_owned(),
+            ));
+        }
+        Ok(config)
     }
 }
 
@@ -108,6 +132,15 @@ mod tests {
         assert_eq!(load(&toml::to_string(&config).unwrap()).unwrap(), config);
         assert_eq!(load("listen = []").unwrap().listen, []);
         assert_eq!(load("api_port = 4041").unwrap().api_port, Some(4041));
+        let reach = load("[reach]\nrelay = true\nmdns = true").unwrap().reach;
+        assert_eq!(reach, Reach { relay: true, through_relay: false, mdns: true });
+    }
+
+    #[test]
+    fn whoever_cannot_be_dialled_relays_for_nobody() {
+        for text in ["listen = []\n[reach]\nrelay = true", "[reach]\nrelay = true\nthrough_relay = true"] {
+            assert!(load(text).unwrap_err().contains("reach.relay"), "{text:?}");
+        }
     }
 
     #[test]
@@ -118,6 +151,7 @@ mod tests {
             ("listen = \"/ip4/10.0.0.1/tcp/9\"", ["line 1", "sequence"]),
             ("api_port = 70000", ["line 1", "u16"]),
             ("listen", ["line 1", "expected"]),
+            ("[reach]\nrelais = true", ["line 2", "relais"]),
         ] {
             let error = load(text).unwrap_err();
             assert!(words.iter().all(|word| error.contains(word)), "{text:?}: {error}");

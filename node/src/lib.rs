@@ -9,11 +9,14 @@
 
 #![forbid(unsafe_code)]
 
+pub mod addresses;
 pub mod api;
 pub mod config;
 pub mod consortium;
 pub mod events;
 pub mod exhibits;
+#[cfg(feature = "fuzzing")]
+pub mod fuzzing;
 mod handle;
 pub mod home;
 pub mod identity;

@@ -15,6 +15,8 @@ use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
+    addresses,
+    config::Reach,
     events::{NodeEvent, Observer},
     exhibits::Exhibits,
     handle::Handle,
@@ -40,6 +42,8 @@ pub struct NodeOptions {
     pub manifest: Arc<Manifest>,
     /// Addresses to listen on.
     pub listen: Vec<Multiaddr>,
+    /// How others reach it beside these.
+    pub reach: Reach,
     /// Addresses to begin with, beside the manifest's.
     pub peers: Vec<Multiaddr>,
 }
@@ -159,17 +163,20 @@ impl Node {
         observer: Arc<dyn Observer>,
         with: impl FnOnce(&mut Driver),
     ) -> Result<Self, StartError> {
-        let NodeOptions { home, identity, manifest, listen, peers } = options;
+        let NodeOptions { home, identity, manifest, listen, reach, peers } = options;
         let home_error = |source| StartError::Home { path: home.path().to_path_buf(), source };
         let ledger = Ledger::open(&home.ledger())?;
         let results = Arc::new(Results::open(&home.results()).map_err(home_error)?);
         let config = NetworkConfig {
             identity: identity.keypair(),
             listen,
+            reach,
             peers,
-            members: addresses(&manifest)?,
+            members: manifest_addresses(&manifest)?,
+            remembered: addresses::load(&home.addresses(), &manifest),
             consortium: *manifest.digest(),
         };
+        let remembered = config.remembered.clone();
         let recent = ledger.recent(RECENT)?;
         let state = DriverState::new(
             &manifest,
@@ -201,6 +208,7 @@ impl Node {
         with(&mut driver);
         let runtime = tokio::runtime::Handle::current();
         runtime.spawn(report_addresses(network.clone(), observer));
+        runtime.spawn(addresses::keep(home.addresses(), remembered, network.known_addresses()));
         let driver = thread::Builder::new()
             .name("rounds".into())
             .spawn(move || runtime.block_on(driver.run()))
@@ -278,7 +286,7 @@ pub(crate) fn check(
     Ok((task, input))
 }
 
-fn addresses(
+fn manifest_addresses(
     manifest: &Manifest,
 ) -> Result<BTreeMap<consort_protocol::ids::MemberId, Vec<Multiaddr>>, StartError> {
     let parse = |member: &str, text: &String| {

@@ -125,9 +125,10 @@ impl RoundProof {
     /// [`NoProof`] says why there is none.
     pub fn of(records: &Records, round: u64) -> Result<Self, NoProof> {
         let record = records.round(round)?.ok_or(NoProof::Unknown(round))?;
-        let (Some(contract), Some(mut published)) = (record.contract, record.published) else {
+        let (Some(contract), Some(published)) = (record.contract, record.published) else {
             return Err(NoProof::NoResult(round));
         };
+        let mut published = published.without_opening();
         let roster = records.roster(round)?.ok_or(NoProof::NoRoster(round))?;
         // an aggregator may have added to enough votes what is none
         let vote = vote(&published);
@@ -150,7 +151,7 @@ impl RoundProof {
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, ProofError> {
         let proof: Self = codec::decode(bytes).map_err(ProofError::Format)?;
         match proof.to_bytes() {
-            Ok(written) if written == bytes => Ok(proof),
+            Ok(written) if written == bytes && proof.published.opening.is_none() => Ok(proof),
             _ => Err(ProofError::NotCanonical),
         }
     }

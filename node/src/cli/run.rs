@@ -61,8 +61,14 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
     let home = Home::open(&arguments.home)
         .map_err(|error| Failure::Unusable(format!("{}: {error}", arguments.home.display())))?;
     let runtime = tokio::runtime::Runtime::new().map_err(|error| Failure::Failed(error.to_string()))?;
-    let options =
-        NodeOptions { home, identity, manifest, listen: config.listen, peers: arguments.peer.clone() };
+    let options = NodeOptions {
+        home,
+        identity,
+        manifest,
+        listen: config.listen,
+        reach: config.reach,
+        peers: arguments.peer.clone(),
+    };
     runtime.block_on(serve(options, config.api_port))
 }
 
@@ -76,8 +82,9 @@ async fn serve(options: NodeOptions, api_port: Option<u16>) -> Result<(), Failur
         said: AtomicBool::new(false),
         up,
     };
-    let home = options.home.clone();
-    let feed = Arc::new(Feed::new(Arc::new(ready)));
+    let (home, dials_only) = (options.home.clone(), options.listen.is_empty());
+    let ready = Arc::new(ready);
+    let feed = Arc::new(Feed::new(ready.clone()));
     let node = Node::start(options, feed.clone()).map_err(|error| match error {
         StartError::Ledger(LedgerError::InUse(_)) | StartError::Network(_) | StartError::Address { .. } => {
             Failure::Unusable(error.to_string())
@@ -93,6 +100,9 @@ async fn serve(options: NodeOptions, api_port: Option<u16>) -> Result<(), Failur
     };
     tracing::info!(at = api.addresses().join(" "), "local API");
     api_is_up.send_replace(true);
+    if dials_only {
+        ready.say("listening nowhere: others reach this node through relays");
+    }
     tokio::select! {
         _ = terminate.recv() => {}
         _ = interrupt.recv() => {}
@@ -115,14 +125,21 @@ struct Ready {
     up: watch::Receiver<bool>,
 }
 
+impl Ready {
+    fn say(&self, how: &str) {
+        if !self.said.swap(true, Ordering::Relaxed) {
+            eprintln!("ready {} {how}", self.peer);
+        }
+    }
+}
+
 impl Observer for Ready {
     fn notify(&self, event: NodeEvent) -> Pin<Box<dyn Future<Output = ()> + Send + '_>> {
         Box::pin(async move {
             if let NodeEvent::Listening(addresses) = event
-                && !self.said.swap(true, Ordering::Relaxed)
+                && self.up.clone().wait_for(|up| *up).await.is_ok()
             {
-                let _ = self.up.clone().wait_for(|up| *up).await;
-                eprintln!("ready {} listening on {}", self.peer, addresses.join(" "));
+                self.say(&format!("listening on {}", addresses.join(" ")));
             }
         })
     }

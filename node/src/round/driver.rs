@@ -58,6 +58,7 @@ use crate::{
 };
 
 use super::{
+    audit::audit,
     bulk::blocking,
     fetch::fetch,
     intake::Intake,

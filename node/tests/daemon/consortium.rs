@@ -8,7 +8,9 @@ use std::{
 };
 
 use consort_node::{
-    Node, NodeOptions, consortium,
+    Node, NodeOptions,
+    config::Reach,
+    consortium,
     events::{NoObserver, Observer},
     home::Home,
     identity::{NodeIdentity, peer_id},
@@ -103,15 +105,26 @@ impl Consortium {
 
     /// A node of this process that somebody looks at.
     pub(crate) fn watched(&self, index: usize, peers: Vec<Multiaddr>, observer: Arc<dyn Observer>) -> Node {
+        Node::start(self.options(index, peers), observer).unwrap()
+    }
+
+    /// A node of this process that is reached in another way than the rest.
+    pub(crate) fn reached(&self, index: usize, listen: &[&str], reach: Reach, peers: Vec<Multiaddr>) -> Node {
+        let listen = listen.iter().map(|address| address.parse().unwrap()).collect();
+        let options = NodeOptions { listen, reach, ..self.options(index, peers) };
+        Node::start(options, Arc::new(NoObserver)).unwrap()
+    }
+
+    fn options(&self, index: usize, peers: Vec<Multiaddr>) -> NodeOptions {
         let home = Home::open(&self.home(index)).unwrap();
-        let options = NodeOptions {
+        NodeOptions {
             identity: NodeIdentity::load(&home.identity()).unwrap(),
             home,
             manifest: self.manifest(),
             listen: vec![ANY_PORT.parse().unwrap()],
+            reach: Reach::default(),
             peers,
-        };
-        Node::start(options, observer).unwrap()
+        }
     }
 
     /// Nodes of this process for these members, until each is connected with all others. Each knows one

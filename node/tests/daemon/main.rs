@@ -5,10 +5,12 @@
 
 mod api;
 mod consortium;
+mod doctor;
 mod evidence;
 mod failover;
 mod process;
 mod refused;
+mod relays;
 mod rounds;
 mod running;
 mod under_load;

@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use consort_node::proof::RoundProof;
+use consort_node::{npy, proof::RoundProof};
 use consort_protocol::array::Values;
 use futures::future::join_all;
 use nix::sys::signal::Signal;
@@ -20,7 +20,11 @@ async fn a_round_proves_itself_and_an_edited_one_does_not() {
     let consortium = Consortium::found(3);
     let daemons = daemons(&consortium, 3).await;
     let file = consortium.path("input.npy");
-    write(&file, Values::I64(vec![5]));
+    // two arrays share the round, and come back in their order
+    let arrays = [Values::I64(vec![5]), Values::F32(vec![0.5, -0.25])];
+    let parts: Vec<_> = (0..2).map(|part| consortium.path(&format!("part-{part}.npy"))).collect();
+    parts.iter().zip(arrays).for_each(|(part, values)| write(part, values));
+    fs::write(&file, parts.iter().flat_map(|part| fs::read(part).unwrap()).collect::<Vec<_>>()).unwrap();
     let submitted = (0..3).map(|index| {
         let mut submit = command("submit", &consortium.home(index));
         submit.arg(&file);
@@ -39,7 +43,11 @@ async fn a_round_proves_itself_and_an_edited_one_does_not() {
     );
     let out = consortium.path("again.npy");
     let output = within(command("rounds", &home).arg("0").arg("--out").arg(&out).output()).await.unwrap();
-    assert!(output.status.success() && out.exists());
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let bytes = fs::read(&out).unwrap();
+    let sums = npy::read_sequence(&*bytes, bytes.len() as u64, 1 << 20, 2).ok().expect("two arrays");
+    assert!(*sums[0].values() == Values::I64(vec![15]));
+    assert!(*sums[1].values() == Values::F32(vec![1.5, -0.75]));
     for daemon in daemons {
         assert_eq!(daemon.end(Signal::SIGTERM).await, Some(0));
     }
