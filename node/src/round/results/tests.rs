@@ -75,7 +75,7 @@ fn a_sum_of_an_earlier_process_is_there_until_newer_ones_push_it_out() {
     let folder = tempfile::tempdir().unwrap();
     let round = Round::new();
     let chunks: Vec<Vec<u8>> = round.layout.chunks().map(|chunk| vec![0; chunk.packed_len()]).collect();
-    let root = Round::root(&chunks);
+    let root = round.root(&chunks);
     keep(&Results::open(folder.path()).unwrap(), &round, root, &chunks.concat());
     let results = Results::open(folder.path()).unwrap();
     let again = results.aggregate(&root, &round.terms(), 3).unwrap().expect("it is there");
