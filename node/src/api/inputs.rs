@@ -81,7 +81,7 @@ pub(super) async fn hand_in(
     let ready = asked
         .map_err(|error| Problem::bad_request(error.body_text()))
         .and_then(|Query(asked)| asked.parameters())
-        .and_then(|parameters| Ok((parameters, shared.desk.take().map_err(|waiting| occupied(waiting))?)));
+        .and_then(|parameters| Ok((parameters, shared.desk.take().map_err(occupied)?)));
     let (parameters, seat) = match ready {
         Ok(ready) => ready,
         Err(problem) => {
@@ -151,18 +151,8 @@ fn take_in(
     mut pieces: mpsc::Receiver<Piece>,
 ) -> Result<(Kept, Task, ValidInput), Problem> {
     let store = shared.desk.store();
-    let write = |draft: &mut Draft| {
-        while let Some(piece) = pieces.blocking_recv() {
-            match piece {
-                Some(piece) => draft.write(&piece)?,
-                None => return Ok(true),
-            }
-        }
-        io::Result::Ok(false)
-    };
     let mut draft = store.begin(parameters).map_err(|error| Problem::disk(&error))?;
-    let mut write = write;
-    if !write(&mut draft).map_err(|error| Problem::disk(&error))? {
+    if !write(&mut draft, &mut pieces).map_err(|error| Problem::disk(&error))? {
         return Err(Problem::bad_request("the body broke off; nothing of it was kept"));
     }
     let (draft, parameters, arrays) = draft.finish().map_err(|error| match error {
@@ -174,6 +164,17 @@ fn take_in(
     let id = InputId::random().map_err(Problem::internal)?;
     let kept = store.keep(draft, id).map_err(|error| Problem::disk(&error))?;
     Ok((kept, task, input))
+}
+
+/// Writes a body as it comes. Gives whether it came to its end.
+fn write(draft: &mut Draft, pieces: &mut mpsc::Receiver<Piece>) -> io::Result<bool> {
+    while let Some(piece) = pieces.blocking_recv() {
+        match piece {
+            Some(piece) => draft.write(&piece)?,
+            None => return Ok(true),
+        }
+    }
+    Ok(false)
 }
 
 /// Gives an input to the node, and writes down what becomes of it.
