@@ -31,7 +31,7 @@ fn keep(store: &Store) -> Kept {
     let mut draft = store.begin(&parameters()).unwrap();
     // pieces come as they like
     body(&arrays()).chunks(7).for_each(|piece| draft.write(piece).unwrap());
-    let (draft, read, values) = draft.finish().ok().expect("an input");
+    let (draft, read, values) = draft.finish().expect("an input");
     assert!(read == parameters() && values == arrays());
     store.keep(draft, InputId::random().unwrap()).unwrap()
 }
