@@ -14,6 +14,8 @@ pub mod config;
 pub mod consortium;
 pub mod events;
 pub mod exhibits;
+#[cfg(feature = "fuzzing")]
+pub mod fuzzing;
 pub mod home;
 pub mod identity;
 pub mod ledger;

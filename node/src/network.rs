@@ -31,6 +31,8 @@ mod bulk;
 mod control;
 mod discovery;
 mod errors;
+#[cfg(feature = "fuzzing")]
+pub(crate) mod fuzzing;
 mod gate;
 mod gossip;
 mod link;

@@ -10,10 +10,17 @@ use chacha20::{
     rand_core::{Rng as _, SeedableRng as _},
 };
 
-use crate::{hash::digest, ids::MemberId, manifest::Manifest};
+use crate::{
+    hash::digest,
+    ids::MemberId,
+    manifest::{MAX_MEMBERS, Manifest},
+};
 
 /// How often each member's turn may come in one round before the round is given up.
 const TURNS_PER_MEMBER: usize = 3;
+
+/// No attempt has more slots, whoever may aggregate.
+pub const MAX_SLOTS: usize = MAX_MEMBERS * TURNS_PER_MEMBER;
 
 /// The aggregators of a round in the order in which they stand in for each other: slot 0 first.
 #[must_use]

@@ -10,6 +10,7 @@ use ed25519_dalek::VerifyingKey;
 use serde::{Deserialize, Serialize};
 
 use crate::{
+    codec,
     encoding::MAX_STEP_LOG2,
     hash::Digest,
     ids::MemberId,
@@ -36,6 +37,7 @@ pub struct MemberEntry {
     /// What people call it.
     pub name: String,
     /// Multiaddresses where it can be found; may be empty.
+    #[serde(deserialize_with = "codec::at_most::<MAX_ADDRESSES, _, _>")]
     pub addresses: Vec<String>,
     /// Whether it takes its turn as aggregator.
     pub may_aggregate: bool,
@@ -98,6 +100,7 @@ pub struct ManifestBody {
     /// Version of the manifest, counted from 0.
     pub epoch: u64,
     /// The members in ascending order of their ids.
+    #[serde(deserialize_with = "codec::at_most::<MAX_MEMBERS, _, _>")]
     pub members: Vec<MemberEntry>,
     /// The rules.
     pub policy: Policy,

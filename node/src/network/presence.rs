@@ -9,7 +9,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use consort_protocol::ids::MemberId;
+use consort_protocol::{codec, ids::MemberId};
 use libp2p::{Multiaddr, PeerId, multiaddr::Protocol};
 use serde::{Deserialize, Serialize};
 
@@ -19,7 +19,9 @@ use crate::{identity, limits};
 /// What a member announces, as it travels.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Presence {
+    #[serde(deserialize_with = "codec::at_most::<{ limits::MAX_ADDRESSES }, _, _>")]
     pub(super) addresses: Vec<String>,
+    #[serde(deserialize_with = "codec::at_most::<{ limits::MAX_STATUS_BYTES }, _, _>")]
     pub(super) status: Vec<u8>,
     pub(super) incarnation: u64,
     pub(super) counter: u64,
@@ -29,6 +31,7 @@ pub(super) struct Presence {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Exchange {
     pub(super) mine: Presence,
+    #[serde(deserialize_with = "codec::at_most::<{ limits::MAX_EXCHANGE_MEMBERS }, _, _>")]
     pub(super) others: Vec<(MemberId, Vec<String>)>,
 }
 
@@ -52,15 +55,10 @@ pub(super) enum BadPresence {
     NoAddress,
     #[error("an address of another peer")]
     ForeignAddress,
-    #[error("a status of {found} bytes, at most {} are allowed", limits::MAX_STATUS_BYTES)]
-    LongStatus { found: usize },
 }
 
 impl Presence {
     pub(super) fn check(self, member: &MemberId) -> Result<Heard, BadPresence> {
-        if self.status.len() > limits::MAX_STATUS_BYTES {
-            return Err(BadPresence::LongStatus { found: self.status.len() });
-        }
         let addresses = check_addresses(member, &self.addresses)?;
         Ok(Heard { addresses, status: self.status, incarnation: self.incarnation, counter: self.counter })
     }

@@ -49,6 +49,7 @@ use crate::{
 };
 
 use super::{
+    audit::audit,
     bulk::blocking,
     fetch::fetch,
     intake::Intake,

@@ -14,21 +14,23 @@ use super::{
 };
 
 #[tokio::test]
-async fn a_member_has_two_connections_and_no_third() {
+async fn a_member_has_as_many_connections_as_it_may_and_no_more() {
     let node = Node::start(0, 2, TCP, &[]);
-    let mut first = Raw::connect(&identity(1), &node).await;
-    let second = Raw::connect(&identity(1), &node).await;
-    let mut third = Raw::swarm(&identity(1));
+    let mut allowed = Vec::new();
+    for _ in 0..limits::MAX_CONNECTIONS_PER_PEER {
+        allowed.push(Raw::connect(&identity(1), &node).await);
+    }
+    let mut one_more = Raw::swarm(&identity(1));
     let peer = consort_node::identity::peer_id(&id(0)).unwrap();
-    third.dial(DialOpts::peer_id(peer).addresses(vec![node.address().await]).build()).unwrap();
+    one_more.dial(DialOpts::peer_id(peer).addresses(vec![node.address().await]).build()).unwrap();
     loop {
-        match within(third.next()).await.unwrap() {
+        match within(one_more.next()).await.unwrap() {
             SwarmEvent::ConnectionClosed { .. } | SwarmEvent::OutgoingConnectionError { .. } => break,
             _ => {}
         }
     }
-    let _welcomed = first.control().await;
-    assert!(!*first.closed.lock().unwrap() && !*second.closed.lock().unwrap());
+    let _welcomed = allowed[0].control().await;
+    assert!(allowed.iter().all(|connection| !*connection.closed.lock().unwrap()));
 }
 
 /// Streams are opened one after the other; the bucket refills by less than is asked for.
