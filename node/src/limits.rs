@@ -134,8 +134,9 @@ pub const DIRECT_RETRY: Duration = Duration::from_secs(5 * 60);
 /// to finish a handshake before they can be refused, so this bounds what they cost.
 pub const MAX_PENDING_INCOMING: u32 = 64;
 
-/// Silence on an answering connection after which it counts as dead: a peer whose machine vanished sends
-/// no reset. Generous, because a busy machine answers late.
+/// Silence on an answering connection after which a ping has failed: a peer whose machine vanished sends no
+/// reset. Generous, because a busy machine answers late. libp2p forgives the first failure, so a connection
+/// counts as dead when it has been silent for 25 to 30 s.
 pub const PING_TIMEOUT: Duration = Duration::from_secs(15);
 
 /// How often a connection is asked whether it is alive.

@@ -39,6 +39,8 @@ struct Target {
     reached: Reached,
     /// Direct addresses have just failed.
     relay_next: bool,
+    /// Until then the other end is left to dial, where a relay would be needed from here.
+    relay_after: Instant,
     pause: Pause,
 }
 
@@ -88,7 +90,7 @@ impl Dialer {
         let target = |(member, peer)| {
             let until = now + head_start(&local, &member);
             let pause = Pause::new(until);
-            (member, Target { peer, reached: Reached::Not, relay_next: false, pause })
+            (member, Target { peer, reached: Reached::Not, relay_next: false, relay_after: until, pause })
         };
         let targets = others.into_iter().map(target).collect();
         Self { local, dialable, targets, seeds: Vec::new(), flights: BTreeMap::new() }
@@ -105,7 +107,14 @@ impl Dialer {
         if let Some(target) = self.targets.get_mut(member) {
             target.pause.failures = 0;
             target.pause.until = target.pause.until.min(start);
+            target.relay_after = now + limits::RELAY_HEAD_START;
         }
+    }
+
+    /// Somebody answers after nobody did: the line is up again, so whoever did not answer may do so now.
+    pub(super) fn hasten_all(&mut self, now: Instant) {
+        let members: Vec<_> = self.targets.keys().copied().collect();
+        members.iter().for_each(|member| self.hasten(member, now));
     }
 
     /// The dials that are due; they count as in flight from now on.
@@ -217,6 +226,7 @@ impl Dialer {
         if let Some(target) = self.targets.get_mut(member) {
             target.reached = Reached::Not;
             target.relay_next = false;
+            target.relay_after = now + limits::RELAY_HEAD_START;
             if welcomed {
                 target.pause = Pause { in_flight: target.pause.in_flight, ..Pause::new(start) };
             } else {
@@ -233,7 +243,7 @@ impl Dialer {
             let way = self.way(member, target, book)?;
             let until = match way {
                 Way::Relay if self.dialable && !target.relay_next => {
-                    target.pause.until + limits::RELAY_HEAD_START
+                    target.pause.until.max(target.relay_after)
                 }
                 _ => target.pause.until,
             };

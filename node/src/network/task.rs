@@ -84,6 +84,8 @@ struct LinkState {
     attempt: u64,
     worker: AbortHandle,
     up: bool,
+    /// Whether its stream goes through a relay.
+    relayed: bool,
     /// Whether the link has ever been up since the member is connected.
     welcomed: bool,
     /// Which run of the member this link leads to, once it has said so itself.
@@ -214,6 +216,9 @@ impl Task {
             Some(link) if link.attempt == attempt => (link.up, link.welcomed) = (true, true),
             _ => return,
         }
+        if self.links.values().filter(|link| link.up).count() == 1 {
+            self.dialer.hasten_all(Instant::now());
+        }
         self.tell(&member, &queue);
         self.shared.set_queue(member, Some(queue));
         self.outbox.connected(member);
@@ -301,9 +306,10 @@ impl Task {
             notes: self.note_sender.clone(),
         };
         let worker = self.workers.spawn(link.run());
+        let relayed = self.connections.get(&member).is_some_and(|open| open.iter().all(|one| one.relayed));
         self.links.insert(
             member,
-            LinkState { attempt: self.attempts, worker, up: false, welcomed, incarnation: None },
+            LinkState { attempt: self.attempts, worker, up: false, relayed, welcomed, incarnation: None },
         );
         while self.workers.try_join_next().is_some() {}
     }

@@ -10,4 +10,5 @@ mod impostor;
 mod limits;
 mod raw;
 mod relays;
+mod silence;
 mod transfer;

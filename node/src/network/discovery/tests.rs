@@ -59,6 +59,9 @@ fn a_relay_is_tried_at_once_after_the_direct_addresses() {
 fn whoever_can_be_dialled_leaves_it_to_the_other_end_first() {
     let mut scene = with_relay(false);
     scene.dialer.dialable = true;
+    let member = scene.others[1];
+    scene.now += Duration::from_secs(60);
+    scene.dialer.hasten(&member, scene.now);
     let soonest = scene.dialer.wake(&scene.book).unwrap();
     assert!(soonest >= scene.now + limits::RELAY_HEAD_START);
     scene.now = soonest;
@@ -75,6 +78,22 @@ fn direct_addresses_that_have_just_failed_are_left_alone_for_a_while() {
     let member = scene.others[1];
     scene.dialer.established(relayed, &member, None, scene.now);
     assert_eq!(scene.dialer.wake(&scene.book).unwrap() - scene.now, limits::DIRECT_RETRY);
+}
+
+#[test]
+fn once_somebody_answers_the_others_are_tried_anew() {
+    let mut scene = scene(3, true);
+    for _ in 0..60 {
+        for dial in scene.dialer.due(&scene.book, scene.now) {
+            scene.dialer.failed(dial.connection_id(), &scene.book, scene.now);
+        }
+        scene.now = scene.dialer.wake(&scene.book).unwrap();
+    }
+    let first = scene.others[0];
+    scene.dialer.established(ConnectionId::new_unchecked(77), &first, Some(&there()), scene.now);
+    scene.dialer.hasten_all(scene.now);
+    scene.now += limits::DIAL_HEAD_START + limits::DIAL_BACKOFF_MIN;
+    assert_eq!(scene.dialer.due(&scene.book, scene.now).len(), 2);
 }
 
 #[test]

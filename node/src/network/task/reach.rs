@@ -1,6 +1,6 @@
 //! Where others find this node: what it listens on, which relays lead to it, and who is near.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use consort_protocol::ids::MemberId;
 use libp2p::{Multiaddr, PeerId, StreamProtocol, core::transport::ListenerId};
@@ -106,6 +106,16 @@ impl Task {
         for connection in open.iter().filter(|connection| connection.relayed) {
             tracing::info!(peer = %member, "reached without a relay now");
             self.swarm.close_connection(connection.id);
+        }
+    }
+
+    /// A connection is closed and others are left. A link that went through a relay is opened again on what is
+    /// left, at once, before anything is said on it in vain.
+    pub(super) fn relink(&mut self, member: MemberId) {
+        let direct = self.connections.get(&member).is_some_and(|open| open.iter().any(|one| !one.relayed));
+        if direct && self.links.get(&member).is_some_and(|link| link.relayed) {
+            let welcomed = self.unlink(&member);
+            self.link(member, welcomed, Duration::ZERO);
         }
     }
 

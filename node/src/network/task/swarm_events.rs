@@ -59,7 +59,12 @@ impl Task {
                 }
             }
             BehaviourEvent::Mdns(mdns::Event::Discovered(found)) => self.on_found_nearby(found),
-            BehaviourEvent::Ping(ping::Event { peer, connection, result: Err(ping::Failure::Timeout) }) => {
+            // The first failure is not told; the second comes as a stream that cannot be opened in time.
+            BehaviourEvent::Ping(ping::Event {
+                peer,
+                connection,
+                result: Err(ping::Failure::Timeout | ping::Failure::Other { .. }),
+            }) => {
                 tracing::warn!(peer = %self.short(&peer), "no answer, connection closed");
                 self.swarm.close_connection(connection);
             }
@@ -104,7 +109,9 @@ impl Task {
                 }
             }
         }
-        if remaining == 0 {
+        if remaining > 0 {
+            self.relink(member);
+        } else {
             let welcomed = self.unlink(&member);
             self.dialer.disconnected(&member, welcomed, Instant::now());
         }
