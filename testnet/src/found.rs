@@ -74,6 +74,7 @@ pub(crate) fn found(run: &Run, shape: &Shape) -> anyhow::Result<Founded> {
     let mut signed = SignedManifest::new(ManifestBody {
         name: "testnet".into(),
         epoch: 0,
+        previous: None,
         members: identities.iter().enumerate().map(entry).collect(),
         policy: policy(run, shape)?,
     });

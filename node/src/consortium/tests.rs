@@ -19,6 +19,7 @@ fn body(members: u8) -> ManifestBody {
     ManifestBody {
         name: "wards".into(),
         epoch: 0,
+        previous: None,
         members: (0..members).map(member).collect(),
         policy: Policy { corrupt: Some(1), clip: 2.5, ..Policy::default() },
     }

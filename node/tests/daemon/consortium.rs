@@ -51,6 +51,7 @@ impl Consortium {
         let mut signed = SignedManifest::new(ManifestBody {
             name: "test".into(),
             epoch: 0,
+            previous: None,
             members: identities.iter().enumerate().map(member).collect(),
             policy,
         });
