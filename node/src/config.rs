@@ -5,7 +5,7 @@ use std::path::Path;
 use libp2p::Multiaddr;
 use serde::{Deserialize, Serialize};
 
-use crate::consortium::{one_line, read_bounded};
+use crate::{consortium::one_line, files::read_bounded};
 
 /// Files larger than this are not read.
 const MAX_FILE_BYTES: u64 = 1 << 20;

@@ -9,10 +9,12 @@
 
 #![forbid(unsafe_code)]
 
+pub mod card;
 pub mod config;
 pub mod consortium;
 pub mod events;
 pub mod exhibits;
+mod files;
 pub mod home;
 pub mod identity;
 pub mod ledger;

@@ -8,7 +8,7 @@ use std::{
 
 use anyhow::{Context as _, anyhow, bail};
 use consort_node::{
-    consortium,
+    consortium::Draft,
     home::Home,
     identity::{NodeIdentity, peer_id},
 };
@@ -179,8 +179,7 @@ impl Founded {
         let home = Home::open(&path)?;
         let identity = self.identities.get(index).context("no such node")?;
         identity.save(&home.identity())?;
-        let toml = consortium::to_toml(&self.signed).map_err(anyhow::Error::msg)?;
-        fs::write(home.consortium(), toml)?;
+        Draft::first(self.signed.clone()).write(&home.consortium())?;
         let listen = match run.transport {
             Transport::Tcp => "/ip4/127.0.0.1/tcp/0",
             Transport::Quic => "/ip4/127.0.0.1/udp/0/quic-v1",

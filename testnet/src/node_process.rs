@@ -96,7 +96,7 @@ fn read_orders() -> mpsc::Receiver<Order> {
 
 async fn serve(home: Home, assignment: Assignment, mut orders: mpsc::Receiver<Order>) -> anyhow::Result<()> {
     let identity = NodeIdentity::load(&home.identity())?;
-    let manifest = Arc::new(consortium::load(&home.consortium())?);
+    let manifest = consortium::load(&home.consortium())?.manifest().clone();
     let folder = home.path().to_path_buf();
     let narrator = Arc::new(Narrator::new(assignment.holds.clone()));
     let options = NodeOptions {

@@ -1,6 +1,6 @@
 //! `consort rounds`: what this node has kept of its rounds.
 
-use std::{path::PathBuf, sync::Arc};
+use std::path::PathBuf;
 
 use consort_node::{
     consortium,
@@ -32,8 +32,7 @@ pub(super) struct Arguments {
 
 pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
     let manifest = arguments.consortium.clone().unwrap_or_else(|| arguments.home.join("consortium.toml"));
-    let manifest =
-        Arc::new(consortium::load(&manifest).map_err(|error| Failure::Unusable(error.to_string()))?);
+    let chain = consortium::load(&manifest).map_err(|error| Failure::Unusable(error.to_string()))?;
     let folder = arguments.home.join("evidence");
     let files = if arguments.evidence.is_empty() {
         Exhibits::new(folder.clone())
@@ -44,17 +43,18 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
     };
     let (mut proven, mut refused) = (Vec::new(), Vec::new());
     for file in files {
-        match verify(&file, &manifest) {
+        match verify(&file, &chain) {
             Ok(proof) => proven.push((file, proof)),
             Err(error) => refused.push(error.to_string()),
         }
     }
+    let manifest = chain.manifest();
     if arguments.json {
-        println(&as_json(&manifest, &proven, &refused));
+        println(&as_json(manifest, &proven, &refused));
     } else if proven.is_empty() && refused.is_empty() {
         println("no evidence against anybody");
     } else {
-        proven.iter().for_each(|(file, proof)| println(&line(&manifest, file, proof)));
+        proven.iter().for_each(|(file, proof)| println(&line(manifest, file, proof)));
     }
     match refused.into_iter().next() {
         None => Ok(()),

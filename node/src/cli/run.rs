@@ -44,7 +44,8 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
     // nothing is made in a folder that is no node's home
     let identity =
         NodeIdentity::load(&arguments.home.join("identity.key")).map_err(|error| unusable(&error))?;
-    let manifest = Arc::new(consortium::load(&arguments.consortium).map_err(|error| unusable(&error))?);
+    let manifest =
+        consortium::load(&arguments.consortium).map_err(|error| unusable(&error))?.manifest().clone();
     let config = Config::load(&arguments.home.join("config.toml")).map_err(|error| unusable(&error))?;
     if !manifest.contains(&identity.id()) {
         return Err(Failure::Unusable(format!(

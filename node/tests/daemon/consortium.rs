@@ -8,7 +8,8 @@ use std::{
 };
 
 use consort_node::{
-    Node, NodeOptions, consortium,
+    Node, NodeOptions,
+    consortium::Draft,
     events::{NoObserver, Observer},
     home::Home,
     identity::{NodeIdentity, peer_id},
@@ -64,7 +65,7 @@ impl Consortium {
             identity.save(&home.identity()).unwrap();
             fs::write(home.config(), format!("listen = [\"{ANY_PORT}\"]\n")).unwrap();
         }
-        fs::write(consortium.file(), consortium::to_toml(&consortium.signed).unwrap()).unwrap();
+        Draft::first(consortium.signed.clone()).write(&consortium.file()).unwrap();
         consortium
     }
 

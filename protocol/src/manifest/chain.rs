@@ -60,6 +60,14 @@ impl Chain {
         Ok(())
     }
 
+    /// The epochs before the last one, if there are any, and the last one with its signatures.
+    #[must_use]
+    pub fn split(mut self) -> (Option<Self>, SignedManifest) {
+        let last = self.last.signed();
+        let before = self.before.pop().map(|previous| Self { last: previous, before: self.before });
+        (before, last)
+    }
+
     /// The present manifest.
     #[must_use]
     pub fn manifest(&self) -> &Arc<Manifest> {
