@@ -14,7 +14,7 @@
 //! -----END CONSORT MEMBER CARD-----
 //! ```
 
-use std::fmt;
+use std::{fmt, io, path::Path};
 
 use consort_protocol::{
     codec::CodecError,
@@ -25,11 +25,26 @@ use consort_protocol::{
 use libp2p::{Multiaddr, PeerId};
 use serde::{Deserialize, Serialize};
 
-use crate::identity::{member_id, peer_id};
+use crate::{
+    files::read_bounded,
+    identity::{member_id, peer_id},
+};
 
 /// First line of a card; whatever stands before it is a letter.
 pub const BEGIN: &str = "-----BEGIN CONSORT MEMBER CARD-----";
 const END: &str = "-----END CONSORT MEMBER CARD-----";
+
+/// A letter with a card in it is no longer.
+const MAX_FILE_BYTES: u64 = 1 << 20;
+
+/// Reads a file with a card in it.
+///
+/// # Errors
+/// Where it cannot be read, or is longer than any letter.
+pub fn read(path: &Path) -> io::Result<String> {
+    let long = || io::Error::other(format!("more than the {MAX_FILE_BYTES} bytes that a letter may have"));
+    read_bounded(path, MAX_FILE_BYTES)?.ok_or_else(long)
+}
 
 /// A card whose proof holds.
 #[derive(Clone, Debug, PartialEq, Eq)]

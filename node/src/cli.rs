@@ -1,5 +1,8 @@
 //! The command line of `consort`: a file a command.
 
+mod card;
+mod consortium;
+mod init;
 mod rounds;
 mod run;
 
@@ -18,7 +21,7 @@ const UNUSABLE: u8 = 2;
 #[derive(Parser)]
 #[command(
     version,
-    after_help = "Examples:\n  consort run --home ~/.consort --consortium consortium.toml\n      take part in the rounds of a consortium until told to stop"
+    after_help = "Examples:\n  consort init --home ~/.consort --name ward-7\n      a new node, and the card to send to those who found the consortium\n  consort consortium create --name wards --member a.card b.card c.card --out consortium.toml\n      a consortium, once all its members have signed the file\n  consort run --home ~/.consort --consortium consortium.toml\n      take part in the rounds of a consortium until told to stop"
 )]
 struct Arguments {
     /// How log lines are written to standard error
@@ -38,6 +41,12 @@ enum LogFormat {
 
 #[derive(Subcommand)]
 enum Command {
+    /// Makes a new node: identity, settings, member card
+    Init(init::Arguments),
+    /// Prints this node's member card
+    Card(card::Arguments),
+    /// Founds a consortium, or changes it: manifests as files
+    Consortium(consortium::Arguments),
     /// Runs the node until it is told to stop with SIGTERM or SIGINT
     Run(run::Arguments),
     /// Shows what this node has kept of its rounds
@@ -52,11 +61,26 @@ enum Failure {
     Failed(String),
 }
 
+impl Failure {
+    fn unusable(error: impl std::fmt::Display) -> Self {
+        Self::Unusable(error.to_string())
+    }
+}
+
+/// Results of a command go to standard output; everything else is a log.
+#[allow(clippy::print_stdout)]
+fn println(line: &str) {
+    println!("{line}");
+}
+
 /// Parses, runs, and says in one line what went wrong.
 pub(crate) fn main() -> ExitCode {
     let arguments = Arguments::parse();
     log_to_stderr(arguments.log_format);
     let result = match arguments.command {
+        Command::Init(arguments) => init::run(&arguments),
+        Command::Card(arguments) => card::run(&arguments),
+        Command::Consortium(arguments) => consortium::run(&arguments),
         Command::Run(arguments) => run::run(&arguments),
         Command::Rounds(arguments) => rounds::run(&arguments),
     };

@@ -2,10 +2,13 @@
 
 use std::path::Path;
 
-use libp2p::Multiaddr;
+use libp2p::{Multiaddr, multiaddr::Protocol};
 use serde::{Deserialize, Serialize};
 
-use crate::{consortium::one_line, files::read_bounded};
+use crate::{
+    consortium::one_line,
+    files::{self, read_bounded},
+};
 
 /// Files larger than this are not read.
 const MAX_FILE_BYTES: u64 = 1 << 20;
@@ -14,6 +17,9 @@ const MAX_FILE_BYTES: u64 = 1 << 20;
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Config {
+    /// What this node is called on its member card; its peer id says it where there is none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
     /// Addresses to listen on.
     #[serde(default = "default_listen")]
     pub listen: Vec<Multiaddr>,
@@ -21,14 +27,14 @@ pub struct Config {
 
 impl Default for Config {
     fn default() -> Self {
-        Self { listen: default_listen() }
+        Self { name: None, listen: default_listen() }
     }
 }
 
 /// Why there is no configuration.
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
-    /// The file cannot be read.
+    /// The file cannot be read or written.
     #[error("{path}: {source}")]
     Read {
         /// Where.
@@ -60,6 +66,41 @@ impl Config {
             Err(source) => return Err(ConfigError::Read { path: path.display().to_string(), source }),
         };
         toml::from_str(&text).map_err(|error| parse(one_line(&error, &text)))
+    }
+
+    /// Writes it to a new file, with comments for whoever edits it.
+    ///
+    /// # Errors
+    /// Where the file cannot be written, or exists: then it is as it was.
+    pub fn create(&self, path: &Path) -> Result<(), ConfigError> {
+        let text = |value: String| toml::Value::String(value).to_string();
+        let name = match &self.name {
+            Some(name) => format!("name = {}", text(name.clone())),
+            None => "# name = \"ward-7\"".to_owned(),
+        };
+        let listen: String =
+            self.listen.iter().map(|address| format!("    {},\n", text(address.to_string()))).collect();
+        let file = format!(
+            "# Settings of this node. Unknown keys are refused, so that a misspelt one is noticed.\n\n\
+             # What the others call it: `consort card` puts it on the member card.\n{name}\n\n\
+             # Where it listens: /ip4/ADDRESS/tcp/PORT, or /ip4/ADDRESS/udp/PORT/quic-v1. 0.0.0.0 is every interface.\n\
+             listen = [\n{listen}]\n"
+        );
+        files::create(path, file.as_bytes(), 0o644)
+            .map_err(|source| ConfigError::Read { path: path.display().to_string(), source })
+    }
+
+    /// Where others can dial this node: what it listens on, without addresses that name every interface or leave
+    /// the port open.
+    #[must_use]
+    pub fn dialable(&self) -> Vec<Multiaddr> {
+        let open = |part: Protocol<'_>| match part {
+            Protocol::Ip4(ip) => ip.is_unspecified(),
+            Protocol::Ip6(ip) => ip.is_unspecified(),
+            Protocol::Tcp(port) | Protocol::Udp(port) => port == 0,
+            _ => false,
+        };
+        self.listen.iter().filter(|address| !address.iter().any(open)).cloned().collect()
     }
 }
 
@@ -104,6 +145,23 @@ mod tests {
         assert_eq!(config.listen, ["/ip4/10.0.0.1/tcp/9".parse().unwrap()]);
         assert_eq!(load(&toml::to_string(&config).unwrap()).unwrap(), config);
         assert_eq!(load("listen = []").unwrap().listen, []);
+    }
+
+    #[test]
+    fn a_new_file_says_what_it_was_made_with_and_overwrites_none() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("config.toml");
+        let listen = ["/ip4/0.0.0.0/tcp/4040", "/ip4/192.0.2.7/tcp/4040", "/ip4/192.0.2.7/tcp/0"];
+        let listen = listen.iter().map(|address| address.parse().unwrap()).collect();
+        let config = Config { name: Some("ward \"7\"".into()), listen };
+        config.create(&path).unwrap();
+        assert_eq!(Config::load(&path).unwrap(), config);
+        assert!(Config::default().create(&path).is_err());
+        assert_eq!(Config::load(&path).unwrap(), config);
+        assert_eq!(config.dialable(), ["/ip4/192.0.2.7/tcp/4040".parse().unwrap()]);
+        let unnamed = folder.path().join("unnamed.toml");
+        Config::default().create(&unnamed).unwrap();
+        assert_eq!(Config::load(&unnamed).unwrap(), Config::default());
     }
 
     #[test]

@@ -7,14 +7,17 @@ mod tables;
 #[cfg(test)]
 mod tests;
 
-use std::path::Path;
+use std::{cmp::Ordering, path::Path};
 
 use consort_protocol::{
     ids::MemberId,
     manifest::{Chain, Manifest, ManifestBody, ManifestError, SignedManifest, Tally},
 };
 
-use crate::files::{self, read_bounded};
+use crate::{
+    files::{self, read_bounded},
+    home::Home,
+};
 use tables::Tables;
 
 pub(crate) use tables::one_line;
@@ -177,6 +180,27 @@ impl From<Chain> for Draft {
 pub fn load(path: &Path) -> Result<Chain, ConsortiumError> {
     let draft = Draft::read(path)?;
     draft.complete().map_err(|source| draft.error(path, source))
+}
+
+/// The newest epoch of a home and of a file, of which one has to be there, and whether it is the file's.
+///
+/// # Errors
+/// [`ConsortiumError`]: one of them cannot be used, there is none, or they contradict each other.
+pub fn newest(home: &Home, file: Option<&Path>) -> Result<(Chain, bool), ConsortiumError> {
+    let own = home.consortium();
+    let Some(file) = file else { return Ok((load(&own)?, false)) };
+    let theirs = load(file)?;
+    if !own.exists() {
+        return Ok((theirs, true));
+    }
+    let mine = load(&own)?;
+    match mine.compare(&theirs) {
+        Ok(Ordering::Greater) => Ok((theirs, true)),
+        Ok(Ordering::Equal | Ordering::Less) => Ok((mine, false)),
+        Err(source) => {
+            Err(ConsortiumError::Manifest { path: file.display().to_string(), member: None, source })
+        }
+    }
 }
 
 /// Name of whoever's entry or signature a manifest fails on, where its message gives none.

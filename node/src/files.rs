@@ -1,7 +1,7 @@
 //! Files that people and nodes share: read within bounds, written whole or not at all.
 
 use std::{
-    fs::{self, File, Permissions},
+    fs::{File, Permissions},
     io::{self, Read as _, Write as _},
     path::Path,
 };
@@ -58,6 +58,8 @@ fn folder(path: &Path) -> &Path {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
 
     #[test]

@@ -19,10 +19,13 @@ pub mod home;
 pub mod identity;
 pub mod ledger;
 pub mod limits;
+mod membership;
 pub mod network;
 mod node;
 pub mod npy;
+pub mod proposals;
 mod round;
+pub mod signed;
 
-pub use node::{Node, NodeOptions, Reduce, StartError, Submission, SubmitError};
+pub use node::{AdoptError, Node, NodeOptions, Reduce, StartError, Submission, SubmitError};
 pub use round::RoundResult;

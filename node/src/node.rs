@@ -7,10 +7,10 @@ use consort_protocol::{
     contract::{Task, spec_for},
     encoding::{Input, InputError, Reduction, SpecError, ValidInput},
     hash::Digest,
-    manifest::Manifest,
+    manifest::{Chain, Manifest, ManifestError, SignedManifest, Tally},
 };
 use libp2p::Multiaddr;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot, watch};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
@@ -20,6 +20,7 @@ use crate::{
     identity::NodeIdentity,
     ledger::{Ledger, LedgerError},
     limits,
+    membership::Membership,
     network::{self, Network, NetworkConfig, NetworkError},
     round::{
         RoundResult,
@@ -34,8 +35,8 @@ pub struct NodeOptions {
     pub home: Home,
     /// Who it is.
     pub identity: NodeIdentity,
-    /// The consortium that it is a member of.
-    pub manifest: Arc<Manifest>,
+    /// The consortium that it is a member of, with all epochs.
+    pub consortium: Chain,
     /// Addresses to listen on.
     pub listen: Vec<Multiaddr>,
     /// Addresses to begin with, beside the manifest's.
@@ -111,9 +112,20 @@ pub enum SubmitError {
     Stopped,
 }
 
+/// Why a next epoch was not taken.
+#[derive(Debug, thiserror::Error)]
+pub enum AdoptError {
+    /// It is none to run with.
+    #[error(transparent)]
+    Manifest(#[from] ManifestError),
+    /// The node has stopped.
+    #[error("the node has stopped")]
+    Stopped,
+}
+
 /// A handle to a running node. The node runs until [`Node::shutdown`].
 pub struct Node {
-    manifest: Arc<Manifest>,
+    manifests: watch::Receiver<Arc<Manifest>>,
     network: Network,
     commands: mpsc::Sender<Command>,
     stop: CancellationToken,
@@ -152,7 +164,8 @@ impl Node {
         observer: Arc<dyn Observer>,
         with: impl FnOnce(&mut Driver),
     ) -> Result<Self, StartError> {
-        let NodeOptions { home, identity, manifest, listen, peers } = options;
+        let NodeOptions { home, identity, consortium, listen, peers } = options;
+        let manifest = consortium.manifest().clone();
         let home_error = |source| StartError::Home { path: home.path().to_path_buf(), source };
         let ledger = Ledger::open(&home.ledger())?;
         let results = Arc::new(Results::open(&home.results()).map_err(home_error)?);
@@ -161,11 +174,11 @@ impl Node {
             listen,
             peers,
             members: addresses(&manifest)?,
-            consortium: *manifest.digest(),
+            consortium: *consortium.founding(),
         };
         let recent = ledger.recent(RECENT)?;
         let state = DriverState::new(
-            &manifest,
+            &consortium,
             identity.id(),
             ledger.next_round()?,
             ledger.seen_keys()?,
@@ -175,8 +188,11 @@ impl Node {
         let (network, events) = network::start(config)?;
         let (commands, receiver) = mpsc::channel(limits::MAX_COMMANDS);
         let stop = CancellationToken::new();
+        let (manifests_sender, manifests) = watch::channel(manifest.clone());
         let mut driver = Driver {
-            manifest: manifest.clone(),
+            manifest,
+            manifests: manifests_sender,
+            membership: Membership::new(consortium, &home),
             identity: Arc::new(identity.signing()),
             network: network.clone(),
             events,
@@ -197,7 +213,7 @@ impl Node {
             .name("rounds".into())
             .spawn(move || runtime.block_on(driver.run()))
             .map_err(home_error)?;
-        Ok(Self { manifest, network, commands, stop, driver })
+        Ok(Self { manifests, network, commands, stop, driver })
     }
 
     /// The network below.
@@ -206,16 +222,37 @@ impl Node {
         &self.network
     }
 
+    /// The manifest that rounds run under; it changes between rounds. Without this node on its list, the node has
+    /// ended.
+    #[must_use]
+    pub fn manifest(&self) -> watch::Receiver<Arc<Manifest>> {
+        self.manifests.clone()
+    }
+
+    /// Hands in the next epoch of this node's consortium, or further signatures of it, and passes it on to the
+    /// other members. It comes into force once it has enough signatures and no round is running. `epochs` are in
+    /// ascending order; those that are known already may be among them. Gives how far the signatures on the last
+    /// one have come; nothing where nothing was new.
+    ///
+    /// # Errors
+    /// [`AdoptError`]: it is expired, foreign, a fork, or at fault.
+    pub async fn adopt(&self, epochs: Vec<SignedManifest>) -> Result<Option<Tally>, AdoptError> {
+        let (reply, answer) = oneshot::channel();
+        self.commands.send(Command::Adopt(epochs, reply)).await.map_err(|_| AdoptError::Stopped)?;
+        Ok(answer.await.map_err(|_| AdoptError::Stopped)??)
+    }
+
     /// Hands in an input and waits for the aggregate of the round that takes it.
     ///
     /// # Errors
     /// [`SubmitError`]: the input is refused at once, or its round fails.
     pub async fn submit(&self, submission: Submission) -> Result<RoundResult, SubmitError> {
-        let manifest = self.manifest.clone();
+        let (manifest, clip) = (self.manifests.borrow().clone(), submission.clip);
+        let digest = *manifest.digest();
         let checked = tokio::task::spawn_blocking(move || check(&manifest, submission)).await;
         let (task, input) = checked.map_err(|_| SubmitError::Stopped)??;
         let (reply, result) = oneshot::channel();
-        let pending = Pending { task, input: Arc::new(input), reply };
+        let pending = Pending { manifest: digest, clip, task, input: Arc::new(input), reply };
         self.commands.send(Command::Submit(pending)).await.map_err(|_| SubmitError::Stopped)?;
         result.await.map_err(|_| SubmitError::Stopped)?.map_err(SubmitError::Failed)
     }
@@ -238,7 +275,8 @@ impl Node {
     }
 }
 
-fn check(manifest: &Manifest, submission: Submission) -> Result<(Task, ValidInput), SubmitError> {
+/// What an input is under the rules of a manifest.
+pub(crate) fn check(manifest: &Manifest, submission: Submission) -> Result<(Task, ValidInput), SubmitError> {
     let Submission { leaves, reduce, label, query, clip } = submission;
     let (reduction, weight) = match reduce {
         Reduce::Sum => (Reduction::Sum, 1),
@@ -254,7 +292,7 @@ fn check(manifest: &Manifest, submission: Submission) -> Result<(Task, ValidInpu
     Ok((Task { label, query, spec }, input))
 }
 
-fn addresses(
+pub(crate) fn addresses(
     manifest: &Manifest,
 ) -> Result<BTreeMap<consort_protocol::ids::MemberId, Vec<Multiaddr>>, StartError> {
     let parse = |member: &str, text: &String| {

@@ -96,13 +96,13 @@ fn read_orders() -> mpsc::Receiver<Order> {
 
 async fn serve(home: Home, assignment: Assignment, mut orders: mpsc::Receiver<Order>) -> anyhow::Result<()> {
     let identity = NodeIdentity::load(&home.identity())?;
-    let manifest = consortium::load(&home.consortium())?.manifest().clone();
+    let consortium = consortium::load(&home.consortium())?;
     let folder = home.path().to_path_buf();
     let narrator = Arc::new(Narrator::new(assignment.holds.clone()));
     let options = NodeOptions {
         home,
         identity,
-        manifest,
+        consortium,
         listen: vec![assignment.listen.parse()?],
         peers: assignment.peers.iter().map(|peer| peer.parse()).collect::<Result<_, _>>()?,
     };
@@ -325,6 +325,11 @@ impl Observer for Narrator {
                     let crime = proven.crime.to_string();
                     Some(Word::Convicted { culprit: key(&proven.culprit), crime })
                 }
+                // the members of a testnet stay as they are
+                NodeEvent::Proposed { .. }
+                | NodeEvent::Epoch(_)
+                | NodeEvent::Removed { .. }
+                | NodeEvent::Forked(_) => None,
                 NodeEvent::Fault(_) | NodeEvent::Aggregated { .. } => None,
                 NodeEvent::RoundOver { round: number, attempts, .. } => {
                     let attempts = attempts.iter().map(|record| attempt(number, record)).collect();

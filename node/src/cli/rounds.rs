@@ -9,7 +9,7 @@ use consort_node::{
 };
 use consort_protocol::{evidence::Proven, manifest::Manifest};
 
-use super::Failure;
+use super::{Failure, println};
 
 #[derive(clap::Args)]
 #[command(
@@ -60,12 +60,6 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
         None => Ok(()),
         Some(first) => Err(Failure::Failed(first)),
     }
-}
-
-/// Results of a command go to standard output; everything else is a log.
-#[allow(clippy::print_stdout)]
-fn println(line: &str) {
-    println!("{line}");
 }
 
 fn name(manifest: &Manifest, proof: &Proven) -> String {

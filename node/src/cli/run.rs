@@ -12,7 +12,7 @@ use std::{
 use consort_node::{
     Node, NodeOptions, StartError,
     config::Config,
-    consortium,
+    consortium::{self, Draft},
     events::{NodeEvent, Observer},
     home::Home,
     identity::NodeIdentity,
@@ -31,9 +31,9 @@ pub(super) struct Arguments {
     /// The node's home, with its identity.key
     #[arg(long, value_name = "DIR")]
     home: PathBuf,
-    /// The signed manifest of the consortium
+    /// The signed manifest of the consortium; the home's own where it is left out, and where that is newer
     #[arg(long, value_name = "FILE")]
-    consortium: PathBuf,
+    consortium: Option<PathBuf>,
     /// Address of a member to begin with; one is enough, the others are found
     #[arg(long, value_name = "MULTIADDR")]
     peer: Vec<Multiaddr>,
@@ -44,24 +44,36 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
     // nothing is made in a folder that is no node's home
     let identity =
         NodeIdentity::load(&arguments.home.join("identity.key")).map_err(|error| unusable(&error))?;
-    let manifest =
-        consortium::load(&arguments.consortium).map_err(|error| unusable(&error))?.manifest().clone();
+    let own = Home::at(&arguments.home);
+    let (chain, from_file) =
+        consortium::newest(&own, arguments.consortium.as_deref()).map_err(|error| unusable(&error))?;
+    let manifest = chain.manifest();
     let config = Config::load(&arguments.home.join("config.toml")).map_err(|error| unusable(&error))?;
     if !manifest.contains(&identity.id()) {
         return Err(Failure::Unusable(format!(
-            "{} is not a member of {}: this home's identity is on no line of {}",
+            "{} is not a member of {} in epoch {}: this home's identity is on no line of {}",
             identity.keypair().public().to_peer_id(),
             manifest.name(),
-            arguments.consortium.display()
+            manifest.epoch(),
+            arguments.consortium.as_ref().filter(|_| from_file).unwrap_or(&own.consortium()).display()
         )));
     }
     let home = Home::open(&arguments.home)
         .map_err(|error| Failure::Unusable(format!("{}: {error}", arguments.home.display())))?;
+    let source = if from_file { "the file" } else { "this home" };
+    tracing::info!(
+        consortium = manifest.name(),
+        epoch = manifest.epoch(),
+        "running with the manifest of {source}"
+    );
+    if from_file {
+        Draft::from(chain.clone()).write(&home.consortium()).map_err(|error| unusable(&error))?;
+    }
     let runtime = tokio::runtime::Runtime::new().map_err(|error| Failure::Failed(error.to_string()))?;
     runtime.block_on(serve(NodeOptions {
         home,
         identity,
-        manifest,
+        consortium: chain,
         listen: config.listen,
         peers: arguments.peer.clone(),
     }))
@@ -71,6 +83,7 @@ async fn serve(options: NodeOptions) -> Result<(), Failure> {
     let failed = |error: std::io::Error| Failure::Failed(error.to_string());
     let mut terminate = signal(SignalKind::terminate()).map_err(failed)?;
     let mut interrupt = signal(SignalKind::interrupt()).map_err(failed)?;
+    let id = options.identity.id();
     let ready = Ready {
         peer: options.identity.keypair().public().to_peer_id().to_string(),
         said: AtomicBool::new(false),
@@ -81,14 +94,23 @@ async fn serve(options: NodeOptions) -> Result<(), Failure> {
         }
         StartError::Ledger(_) | StartError::Home { .. } => Failure::Failed(error.to_string()),
     })?;
+    let mut manifest = node.manifest();
+    let mut removed = None;
     tokio::select! {
         _ = terminate.recv() => {}
         _ = interrupt.recv() => {}
+        Ok(without) = manifest.wait_for(|manifest| !manifest.contains(&id)) => removed = Some(without.epoch()),
     }
     tracing::info!("stopping");
     tokio::time::timeout(SHUTDOWN, node.shutdown())
         .await
-        .map_err(|_| Failure::Failed(format!("did not stop within {} s", SHUTDOWN.as_secs())))
+        .map_err(|_| Failure::Failed(format!("did not stop within {} s", SHUTDOWN.as_secs())))?;
+    match removed {
+        None => Ok(()),
+        Some(epoch) => {
+            Err(Failure::Failed(format!("this node was removed from the consortium in epoch {epoch}")))
+        }
+    }
 }
 
 /// Says once, on standard error, that the node is ready and where it listens.

@@ -35,7 +35,7 @@ impl Behaviour {
             ping::Config::new().with_interval(limits::PING_INTERVAL).with_timeout(limits::PING_TIMEOUT);
         Ok(Self {
             allowed: gate::allow_list(members.values().copied()),
-            limits: gate::connection_limits(members.len()),
+            limits: connection_limits::Behaviour::new(gate::connection_limits(members.len())),
             ping: ping::Behaviour::new(ping),
             identify: identify::Behaviour::new(identify),
             gossip: gossip::behaviour(identity, topic)?,

@@ -64,6 +64,16 @@ impl Dialer {
         Self { local, targets, seeds: Vec::new(), flights: BTreeMap::new() }
     }
 
+    /// Dials these members and nobody else from now on.
+    pub(super) fn set_members(&mut self, others: &BTreeMap<MemberId, PeerId>, now: Instant) {
+        self.targets.retain(|member, _| others.contains_key(member));
+        for (member, peer) in others {
+            let until = now + head_start(&self.local, member);
+            let new = Target { peer: *peer, connected: false, pause: Pause::new(until) };
+            self.targets.entry(*member).or_insert(new);
+        }
+    }
+
     /// An address to begin with, whoever answers there.
     pub(super) fn add_seed(&mut self, address: Multiaddr, now: Instant) {
         self.seeds.push(Seed { address, owner: None, pause: Pause::new(now) });

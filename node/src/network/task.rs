@@ -20,7 +20,7 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    Event, EventStream, Network, NetworkConfig, NetworkError, Queued, Shared,
+    Event, EventStream, Members, Network, NetworkConfig, NetworkError, Queued, Shared,
     address_book::{AddressBook, Route},
     behaviour::Behaviour,
     control,
@@ -33,6 +33,7 @@ use super::{
 };
 use crate::limits;
 
+mod membership;
 mod setup;
 mod swarm_events;
 
@@ -59,6 +60,7 @@ pub(super) struct Task {
     note_sender: mpsc::Sender<Note>,
     status: watch::Receiver<Vec<u8>>,
     cut_off: watch::Receiver<BTreeSet<MemberId>>,
+    members: watch::Receiver<Members>,
     events: mpsc::Sender<Queued>,
     connected: watch::Sender<Arc<BTreeSet<MemberId>>>,
     addresses: watch::Sender<Vec<Multiaddr>>,
@@ -108,6 +110,7 @@ impl Task {
                     self.announcer.set_status(status, Instant::now());
                 }
                 Ok(()) = self.cut_off.changed() => self.on_cut_off(),
+                Ok(()) = self.members.changed() => self.on_members(),
                 Ok(place) = &mut slot => {
                     if let Some(event) = self.outbox.pop() {
                         self.deliver(place, event);

@@ -8,6 +8,7 @@ mod ending;
 mod evidence;
 #[cfg(feature = "lies")]
 mod lies;
+mod membership;
 mod starting;
 
 pub(crate) use ending::RECENT;
@@ -15,7 +16,7 @@ pub(crate) use ending::RECENT;
 pub(crate) use lies::Lying;
 
 use std::{
-    collections::VecDeque,
+    collections::{BTreeMap, VecDeque},
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -26,9 +27,10 @@ use consort_protocol::{
     election,
     encoding::{self, ValidInput},
     evidence::Evidence,
+    hash::Digest,
     ids::{MemberId, SessionId},
     io::{Input, JournalEntry, Now, Output, Role, Work},
-    manifest::Manifest,
+    manifest::{Chain, Manifest, ManifestError, SignedManifest, Tally},
     masking::MaskPlan,
     messages::{Message, advertise_keys::Decline, consistency_check::SurvivorSet, publish::Published},
     phase::Phase,
@@ -37,7 +39,10 @@ use consort_protocol::{
     round::{Deeds, RoundSetup},
     signing::{Identity, Signed},
 };
-use tokio::sync::{mpsc, oneshot};
+use tokio::{
+    sync::{mpsc, oneshot, watch},
+    time::MissedTickBehavior,
+};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
@@ -45,6 +50,7 @@ use crate::{
     exhibits::Exhibits,
     ledger::{AttemptRecord, Ledger, RoundRecord},
     limits::{self, TokenBucket},
+    membership::Membership,
     network::{BulkStream, Event, EventStream, Network},
 };
 
@@ -67,6 +73,10 @@ const IDLE: Duration = Duration::from_secs(3600);
 
 /// An input that waits for a round.
 pub(crate) struct Pending {
+    /// Digest of the manifest that it was checked against.
+    pub(crate) manifest: Digest,
+    /// The owner's own clip, in place of the policy's.
+    pub(crate) clip: Option<f64>,
     pub(crate) task: Task,
     pub(crate) input: Arc<ValidInput>,
     pub(crate) reply: oneshot::Sender<Result<RoundResult, String>>,
@@ -92,6 +102,8 @@ pub(crate) enum Command {
     Submit(Pending),
     /// Takes back an input that waits, unless a round has it already.
     Withdraw(oneshot::Sender<bool>),
+    /// Takes in epochs in ascending order; the last one perhaps not signed by enough.
+    Adopt(Vec<SignedManifest>, oneshot::Sender<Result<Option<Tally>, ManifestError>>),
 }
 
 /// A job of a round is done; the number tells rounds apart.
@@ -103,7 +115,12 @@ struct Done {
 }
 
 pub(crate) struct Driver {
+    /// The manifest that rounds run under.
     pub(crate) manifest: Arc<Manifest>,
+    /// Tells everybody else which one that is.
+    pub(crate) manifests: watch::Sender<Arc<Manifest>>,
+    /// The newest known one, which comes into force between rounds.
+    pub(crate) membership: Membership,
     pub(crate) identity: Arc<Identity>,
     pub(crate) network: Network,
     pub(crate) events: EventStream,
@@ -137,20 +154,27 @@ pub(crate) struct DriverState {
     /// Warnings that a peer can cause.
     warnings: TokenBucket,
     wake: Option<Now>,
+    /// Connected members that were sent epochs or proposals, and up to which epoch.
+    told: BTreeMap<MemberId, u64>,
+    /// When the network learns of the members of a new epoch.
+    gate_due: Option<Now>,
     done: (mpsc::Sender<Done>, mpsc::Receiver<Done>),
 }
 
 impl DriverState {
     pub(crate) fn new(
-        manifest: &Arc<Manifest>,
+        chain: &Chain,
         me: MemberId,
         round: u64,
         seen: SeenKeys,
         recent: Vec<Published>,
         evidence: Vec<Evidence>,
     ) -> Self {
+        let manifest = chain.manifest();
         let mut peers = Peers::new(manifest.clone(), me, Now::ZERO);
-        let holds = |evidence: &Evidence| evidence.verify(manifest).is_ok();
+        let holds = |evidence: &Evidence| {
+            chain.by_digest(evidence.manifest()).is_some_and(|manifest| evidence.verify(manifest).is_ok())
+        };
         let evidence: Vec<Evidence> = evidence.into_iter().filter(holds).collect();
         evidence.iter().for_each(|evidence| peers.exclude(evidence.accused(), Now::ZERO));
         Self {
@@ -167,6 +191,8 @@ impl DriverState {
             evidence,
             warnings: TokenBucket::new(limits::WARNINGS, limits::WARNINGS_PER_SECOND, Instant::now()),
             wake: None,
+            told: BTreeMap::new(),
+            gate_due: None,
             done: mpsc::channel(limits::MAX_JOBS),
         }
     }
@@ -176,6 +202,8 @@ impl Driver {
     /// Runs until the node is stopped or its network ends.
     pub(crate) async fn run(mut self) {
         self.publish_status();
+        let mut visits = tokio::time::interval(limits::MEMBERSHIP_INTERVAL);
+        visits.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             let running = self.state.running.as_ref();
             let due = running.map_or(self.state.wake, |running| {
@@ -191,10 +219,15 @@ impl Driver {
                 Some(command) = self.commands.recv() => match command {
                     Command::Submit(pending) => self.submit(pending),
                     Command::Withdraw(reply) => self.withdraw(reply),
+                    Command::Adopt(epochs, reply) => {
+                        let _ = reply.send(self.adopt(epochs).await);
+                    }
                 },
                 Some(done) = self.state.done.1.recv() => self.done(done).await,
+                _ = visits.tick() => self.visit().await,
                 () = tokio::time::sleep(sleep) => self.feed(Input::Tick).await,
             }
+            self.change_epoch().await;
             self.schedule().await;
         }
     }
@@ -209,6 +242,7 @@ impl Driver {
             return;
         }
         self.state.pending = Some(pending);
+        self.check_pending();
         self.publish_status();
     }
 
@@ -223,7 +257,8 @@ impl Driver {
 
     fn publish_status(&self) {
         let waiting = self.state.pending.as_ref().map(|pending| pending.task.digest());
-        self.network.set_status(Status { round: self.state.gathering.round, waiting }.encode());
+        let (epoch, round) = (self.manifest.epoch(), self.state.gathering.round);
+        self.network.set_status(Status { epoch, round, waiting }.encode());
     }
 
     async fn event(&mut self, event: Event) {
@@ -238,6 +273,7 @@ impl Driver {
             Event::Disconnected(peer) => {
                 let now = self.now();
                 self.state.peers.disconnected(peer, now);
+                self.state.told.remove(&peer);
                 if let Some(running) = &mut self.state.running {
                     running.idle.remove(&peer);
                 }
@@ -250,6 +286,8 @@ impl Driver {
                     self.heed(from).await;
                 }
             }
+            // what a member had sent before it was removed
+            Event::Frame { from, .. } | Event::Gossip { from, .. } if !self.manifest.contains(&from) => {}
             Event::Frame { from, bytes } => match codec::decode::<Message>(&bytes) {
                 Ok(message) => self.message(from, message).await,
                 Err(error) if self.worth_a_warning() => {
@@ -258,7 +296,7 @@ impl Driver {
                 Err(_) => {}
             },
             Event::Gossip { from, bytes } => match codec::decode::<Message>(&bytes) {
-                Ok(message @ (Message::Published(_) | Message::Evidence(_))) => {
+                Ok(message @ (Message::Published(_) | Message::Evidence(_) | Message::Manifest(_))) => {
                     self.message(from, message).await
                 }
                 Ok(Message::Contract(contract)) => self.contract(from, *contract, false).await,
@@ -301,6 +339,7 @@ impl Driver {
         match message {
             Message::Contract(contract) => self.contract(from, *contract, true).await,
             Message::Evidence(evidence) => self.evidence(*evidence, Some(from)).await,
+            Message::Manifest(signed) => self.heard(from, *signed).await,
             _ if asks_for.is_some_and(|session| self.answer(from, &session)) => {}
             message => self.feed(Input::Message(from, Box::new(message))).await,
         }

@@ -6,6 +6,8 @@ use serde::{Deserialize, Serialize};
 /// A member's place in the sequence of rounds, carried in its presence.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Status {
+    /// The epoch whose manifest it runs with.
+    pub(crate) epoch: u64,
     /// The round that it would take part in next.
     pub(crate) round: u64,
     /// Digest of the task that its waiting input is for.

@@ -16,7 +16,7 @@ use consort_node::{
 };
 use consort_protocol::{
     ids::MemberId,
-    manifest::{Manifest, ManifestBody, MemberEntry, Policy, SignedManifest},
+    manifest::{Chain, Manifest, ManifestBody, MemberEntry, Policy, SignedManifest},
 };
 use libp2p::Multiaddr;
 use tempfile::TempDir;
@@ -86,6 +86,10 @@ impl Consortium {
         Arc::new(self.signed.clone().verify().unwrap())
     }
 
+    pub(crate) fn chain(&self) -> Chain {
+        Chain::verify([self.signed.clone()]).unwrap()
+    }
+
     pub(crate) fn id(&self, index: usize) -> MemberId {
         self.identities[index].id()
     }
@@ -105,15 +109,23 @@ impl Consortium {
 
     /// A node of this process that somebody looks at.
     pub(crate) fn watched(&self, index: usize, peers: Vec<Multiaddr>, observer: Arc<dyn Observer>) -> Node {
+        Node::start(self.options(index, self.chain(), peers), observer).unwrap()
+    }
+
+    /// A node of this process with other epochs than the founders had.
+    pub(crate) fn started(&self, index: usize, chain: Chain, peers: Vec<Multiaddr>) -> Node {
+        Node::start(self.options(index, chain, peers), Arc::new(NoObserver)).unwrap()
+    }
+
+    fn options(&self, index: usize, consortium: Chain, peers: Vec<Multiaddr>) -> NodeOptions {
         let home = Home::open(&self.home(index)).unwrap();
-        let options = NodeOptions {
+        NodeOptions {
             identity: NodeIdentity::load(&home.identity()).unwrap(),
             home,
-            manifest: self.manifest(),
+            consortium,
             listen: vec![ANY_PORT.parse().unwrap()],
             peers,
-        };
-        Node::start(options, observer).unwrap()
+        }
     }
 
     /// Nodes of this process for these members, until each is connected with all others. Each knows one

@@ -6,6 +6,8 @@
 mod consortium;
 mod evidence;
 mod failover;
+mod founding;
+mod membership;
 mod process;
 mod refused;
 mod rounds;

@@ -92,6 +92,14 @@ impl Chain {
         self.at(epoch).map(Epoch::signed)
     }
 
+    /// The epochs before this one, if they are known.
+    #[must_use]
+    pub fn before(&self, epoch: u64) -> Option<Self> {
+        let mut before: Vec<Epoch> = self.epochs().take(usize::try_from(epoch).ok()?).cloned().collect();
+        let last = before.pop()?;
+        (last.manifest.epoch().checked_add(1) == Some(epoch)).then_some(Self { before, last })
+    }
+
     /// All epochs with their signatures, epoch 0 first.
     pub fn iter(&self) -> impl Iterator<Item = SignedManifest> + '_ {
         self.epochs().map(Epoch::signed)
@@ -102,15 +110,23 @@ impl Chain {
     /// # Errors
     /// [`ManifestError::Foreign`] or [`ManifestError::Fork`].
     pub fn compare(&self, other: &Self) -> Result<Ordering, ManifestError> {
-        if self.founding() != other.founding() {
-            let (found, expected) = (short(other.founding()), short(self.founding()));
-            return Err(ManifestError::Foreign { found, expected });
-        }
+        self.same_founding(other.founding())?;
         let unlike = |(mine, theirs): &(&Epoch, &Epoch)| mine.manifest.digest != theirs.manifest.digest;
         match self.epochs().zip(other.epochs()).find(unlike) {
             Some((mine, theirs)) => Err(self.fork(mine, &theirs.signatures)),
             None => Ok(other.last.manifest.epoch().cmp(&self.last.manifest.epoch())),
         }
+    }
+
+    /// Whether something belongs to this consortium.
+    ///
+    /// # Errors
+    /// [`ManifestError::Foreign`].
+    pub fn same_founding(&self, founding: &Digest) -> Result<(), ManifestError> {
+        if self.founding() == founding {
+            return Ok(());
+        }
+        Err(ManifestError::Foreign { found: short(founding), expected: short(self.founding()) })
     }
 
     /// Judges a manifest of an epoch that this chain has: nothing where it is the same or not signed by enough.
