@@ -60,30 +60,23 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
     }
     let home = Home::open(&arguments.home)
         .map_err(|error| Failure::Unusable(format!("{}: {error}", arguments.home.display())))?;
-    let source = if from_file { "the file" } else { "this home" };
-    tracing::info!(
-        consortium = manifest.name(),
-        epoch = manifest.epoch(),
-        "running with the manifest of {source}"
-    );
-    if from_file {
-        Draft::from(chain.clone()).write(&home.consortium()).map_err(|error| unusable(&error))?;
-    }
     let runtime = tokio::runtime::Runtime::new().map_err(|error| Failure::Failed(error.to_string()))?;
-    runtime.block_on(serve(NodeOptions {
+    let options = NodeOptions {
         home,
         identity,
         consortium: chain,
         listen: config.listen,
         peers: arguments.peer.clone(),
-    }))
+    };
+    runtime.block_on(serve(options, from_file))
 }
 
-async fn serve(options: NodeOptions) -> Result<(), Failure> {
+/// Runs until told to stop, or removed. A manifest from the file is kept in the home.
+async fn serve(options: NodeOptions, from_file: bool) -> Result<(), Failure> {
     let failed = |error: std::io::Error| Failure::Failed(error.to_string());
     let mut terminate = signal(SignalKind::terminate()).map_err(failed)?;
     let mut interrupt = signal(SignalKind::interrupt()).map_err(failed)?;
-    let id = options.identity.id();
+    let (id, chain, file) = (options.identity.id(), options.consortium.clone(), options.home.consortium());
     let ready = Ready {
         peer: options.identity.keypair().public().to_peer_id().to_string(),
         said: AtomicBool::new(false),
@@ -94,6 +87,12 @@ async fn serve(options: NodeOptions) -> Result<(), Failure> {
         }
         StartError::Ledger(_) | StartError::Home { .. } => Failure::Failed(error.to_string()),
     })?;
+    let source = if from_file { "the file" } else { "this home" };
+    let (name, epoch) = (chain.manifest().name().to_owned(), chain.manifest().epoch());
+    tracing::info!(consortium = name, epoch, "running with the manifest of {source}");
+    if from_file && let Err(error) = Draft::from(chain).write(&file) {
+        tracing::error!(%error, "the home does not keep the manifest");
+    }
     let mut manifest = node.manifest();
     let mut removed = None;
     tokio::select! {

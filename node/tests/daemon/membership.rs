@@ -116,7 +116,7 @@ async fn sum(consortium: &Consortium, nodes: &[Node], round: u64) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn rounds_go_on_across_epochs() {
-    let consortium = Consortium::found(5);
+    let mut consortium = Consortium::found(5);
     // the fifth is no founder here
     let mut four = consortium.signed.body.clone();
     let fifth = consortium.id(4);
@@ -124,7 +124,7 @@ async fn rounds_go_on_across_epochs() {
     four.members.retain(|member| member.id != fifth);
     let mut four = SignedManifest::new(four);
     (0..4).for_each(|index| four.sign(&consortium.identities[index].signing()).unwrap());
-    let consortium = Consortium { signed: four, ..consortium };
+    consortium.signed = four;
     let mut nodes = consortium.nodes(&[0, 1, 2, 3]).await;
     sum(&consortium, &nodes, 0).await;
 
