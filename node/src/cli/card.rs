@@ -11,7 +11,7 @@ const TAIL: usize = 6;
 
 #[derive(clap::Args)]
 #[command(
-    after_help = "Examples:\n  consort card --home ~/.consort > ward-7.card\n      name and addresses are those of config.toml"
+    after_help = "Examples:\n  consort card --home ~/.consort\n      name and addresses are those of config.toml"
 )]
 pub(super) struct Arguments {
     /// The node's home
