@@ -2,6 +2,7 @@
 
 mod card;
 mod consortium;
+mod doctor;
 mod init;
 mod rounds;
 mod run;
@@ -49,6 +50,8 @@ enum Command {
     Consortium(consortium::Arguments),
     /// Runs the node until it is told to stop with SIGTERM or SIGINT
     Run(run::Arguments),
+    /// Says what works, what does not, and what to open
+    Doctor(doctor::Arguments),
     /// Shows what this node has kept of its rounds
     Rounds(rounds::Arguments),
 }
@@ -82,6 +85,7 @@ pub(crate) fn main() -> ExitCode {
         Command::Card(arguments) => card::run(&arguments),
         Command::Consortium(arguments) => consortium::run(&arguments),
         Command::Run(arguments) => run::run(&arguments),
+        Command::Doctor(arguments) => doctor::run(&arguments),
         Command::Rounds(arguments) => rounds::run(&arguments),
     };
     let (message, code) = match result {

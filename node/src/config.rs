@@ -23,11 +23,27 @@ pub struct Config {
     /// Addresses to listen on.
     #[serde(default = "default_listen")]
     pub listen: Vec<Multiaddr>,
+    /// How others reach this node, beside these addresses.
+    #[serde(default)]
+    pub reach: Reach,
+}
+
+/// How others reach this node, beside the addresses that it listens on: the section `[reach]`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Reach {
+    /// Passes connections between members on, for those who cannot be dialled: circuit relay v2. Needs an
+    /// address that the others reach.
+    pub relay: bool,
+    /// Asks members that relay to pass connections on to this node. A node that listens nowhere always asks.
+    pub through_relay: bool,
+    /// Looks for members on the local network by multicast DNS, and answers them.
+    pub mdns: bool,
 }
 
 impl Default for Config {
     fn default() -> Self {
-        Self { name: None, listen: default_listen() }
+        Self { name: None, listen: default_listen(), reach: Reach::default() }
     }
 }
 
@@ -65,7 +81,15 @@ impl Config {
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Self::default()),
             Err(source) => return Err(ConfigError::Read { path: path.display().to_string(), source }),
         };
-        toml::from_str(&text).map_err(|error| parse(one_line(&error, &text)))
+        let config: Self = toml::from_str(&text).map_err(|error| parse(one_line(&error, &text)))?;
+        if config.reach.relay && (config.listen.is_empty() || config.reach.through_relay) {
+            return Err(parse(
+                "reach.relay is for nodes that others can dial: give addresses in `listen`, and do not set \
+                 reach.through_relay"
+                    .to_owned(),
+            ));
+        }
+        Ok(config)
     }
 
     /// Writes it to a new file, with comments for whoever edits it.
@@ -80,11 +104,14 @@ impl Config {
         };
         let listen: String =
             self.listen.iter().map(|address| format!("    {},\n", text(address.to_string()))).collect();
+        let Reach { relay, through_relay, mdns } = self.reach;
         let file = format!(
             "# Settings of this node. Unknown keys are refused, so that a misspelt one is noticed.\n\n\
              # What the others call it: `consort card` puts it on the member card.\n{name}\n\n\
              # Where it listens: /ip4/ADDRESS/tcp/PORT, or /ip4/ADDRESS/udp/PORT/quic-v1. 0.0.0.0 is every interface.\n\
-             listen = [\n{listen}]\n"
+             listen = [\n{listen}]\n\n\
+             # How others reach it beside that; all are off where nothing is said (docs/reachability.md).\n\
+             [reach]\nrelay = {relay}\nthrough_relay = {through_relay}\nmdns = {mdns}\n"
         );
         files::create(path, file.as_bytes(), 0o644)
             .map_err(|source| ConfigError::Read { path: path.display().to_string(), source })
@@ -145,6 +172,15 @@ mod tests {
         assert_eq!(config.listen, ["/ip4/10.0.0.1/tcp/9".parse().unwrap()]);
         assert_eq!(load(&toml::to_string(&config).unwrap()).unwrap(), config);
         assert_eq!(load("listen = []").unwrap().listen, []);
+        let reach = load("[reach]\nrelay = true\nmdns = true").unwrap().reach;
+        assert_eq!(reach, Reach { relay: true, through_relay: false, mdns: true });
+    }
+
+    #[test]
+    fn whoever_cannot_be_dialled_relays_for_nobody() {
+        for text in ["listen = []\n[reach]\nrelay = true", "[reach]\nrelay = true\nthrough_relay = true"] {
+            assert!(load(text).unwrap_err().contains("reach.relay"), "{text:?}");
+        }
     }
 
     #[test]
@@ -153,7 +189,7 @@ mod tests {
         let path = folder.path().join("config.toml");
         let listen = ["/ip4/0.0.0.0/tcp/4040", "/ip4/192.0.2.7/tcp/4040", "/ip4/192.0.2.7/tcp/0"];
         let listen = listen.iter().map(|address| address.parse().unwrap()).collect();
-        let config = Config { name: Some("ward \"7\"".into()), listen };
+        let config = Config { name: Some("ward \"7\"".into()), listen, ..Config::default() };
         config.create(&path).unwrap();
         assert_eq!(Config::load(&path).unwrap(), config);
         assert!(Config::default().create(&path).is_err());
@@ -171,6 +207,7 @@ mod tests {
             ("listen = [\n\"/ip4/10.0.0/tcp/9\"]", ["line 2", "invalid"]),
             ("listen = \"/ip4/10.0.0.1/tcp/9\"", ["line 1", "sequence"]),
             ("listen", ["line 1", "expected"]),
+            ("[reach]\nrelais = true", ["line 2", "relais"]),
         ] {
             let error = load(text).unwrap_err();
             assert!(words.iter().all(|word| error.contains(word)), "{text:?}: {error}");

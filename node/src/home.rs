@@ -54,6 +54,12 @@ impl Home {
         self.0.join("consortium.toml")
     }
 
+    /// Where the other members were found, for the next start.
+    #[must_use]
+    pub fn addresses(&self) -> PathBuf {
+        self.0.join("addresses.json")
+    }
+
     /// Rounds, certificates and what must not be forgotten.
     #[must_use]
     pub fn ledger(&self) -> PathBuf {

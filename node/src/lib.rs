@@ -9,12 +9,15 @@
 
 #![forbid(unsafe_code)]
 
+pub mod addresses;
 pub mod card;
 pub mod config;
 pub mod consortium;
 pub mod events;
 pub mod exhibits;
 mod files;
+#[cfg(feature = "fuzzing")]
+pub mod fuzzing;
 pub mod home;
 pub mod identity;
 pub mod ledger;

@@ -83,8 +83,52 @@ pub const DIAL_BACKOFF_MAX: Duration = Duration::from_secs(15);
 /// Head start of the member with the lower id when both could dial: spares most double connections.
 pub const DIAL_HEAD_START: Duration = Duration::from_millis(400);
 
-/// Connections per member: one, and the one that both ends open when they dial at the same time.
-pub const MAX_CONNECTIONS_PER_PEER: u32 = 2;
+/// Head start of a member that nobody can dial when the other end can be: it makes the direct connection before
+/// one through a relay arises.
+pub const RELAY_HEAD_START: Duration = Duration::from_secs(2);
+
+/// Connections per member: one, and the one that both ends open when they dial at the same time; and as many
+/// through relays, so that these never keep a direct one out.
+pub const MAX_CONNECTIONS_PER_PEER: u32 = 4;
+
+/// Relays at which a member reserves at the same time: if one goes, the others still lead to it.
+pub const MAX_RESERVATIONS: usize = 3;
+
+/// First pause after a relay has refused a reservation or ended it, doubled with each failure. Those it ends
+/// by going away begin anew with its next connection.
+pub const RESERVE_BACKOFF_MIN: Duration = Duration::from_secs(2);
+
+/// Longest pause before a relay is asked again.
+pub const RESERVE_BACKOFF_MAX: Duration = Duration::from_secs(60);
+
+/// How long a reservation holds; the member renews it after three quarters. Both ends compare their own clocks
+/// with the relay's, and with a day they may be eight hours apart.
+pub const RESERVATION: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// Bytes through one circuit: without limit (0), because a circuit lives as long as two members are connected
+/// and any total would break it in the middle of some vector. What bounds it is that only members of the
+/// manifest get one, at relays whose operators offer that.
+pub const CIRCUIT_BYTES: u64 = 0;
+
+/// How long a circuit may live: a long vector over a slow line takes hours, and a connection that is replaced
+/// once a day disturbs nobody.
+pub const CIRCUIT_DURATION: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// Circuits that one relay carries: each holds two buffers of 8 KiB, so 64 MiB at most.
+pub const MAX_CIRCUITS: usize = 4096;
+
+/// Circuits that one member may ask for at once, beside two for each member, and one more each second: after a
+/// relay's restart everybody asks for all of them.
+pub const CIRCUIT_BURST: u32 = 64;
+
+/// Reservations that one member may ask a relay for at once, and one more each ten seconds.
+pub const RESERVATION_BURST: u32 = 32;
+/// See [`RESERVATION_BURST`].
+pub const RESERVATION_INTERVAL: Duration = Duration::from_secs(10);
+
+/// How often a direct connection is tried to a member that is reached through a relay; also at once when there
+/// is a new address for it.
+pub const DIRECT_RETRY: Duration = Duration::from_secs(5 * 60);
 
 /// Handshakes of incoming connections that may be under way, beside one for each member: strangers have
 /// to finish a handshake before they can be refused, so this bounds what they cost.
@@ -106,12 +150,19 @@ pub const QUIC_KEEP_ALIVE: Duration = Duration::from_secs(1);
 /// QUIC bytes under way on one stream.
 pub const QUIC_STREAM_WINDOW: u32 = 1 << 20;
 
-/// QUIC bytes under way on a connection: more than all bulk streams of a peer can hold back together, so
-/// that unread bulk data never stalls the control stream.
-pub const QUIC_CONNECTION_WINDOW: u32 = (MAX_BULK_PER_PEER as u32 + 4) * QUIC_STREAM_WINDOW;
+/// QUIC bytes under way on a connection: more than all bulk streams of a peer, and circuits to sixteen
+/// members that do not read, can hold back together, so that neither stalls the control stream.
+pub const QUIC_CONNECTION_WINDOW: u32 = (MAX_BULK_PER_PEER as u32 + 4 + 16) * QUIC_STREAM_WINDOW;
 
 /// Streams of one connection, both directions: control, gossip, identify, ping, bulk, with slack.
 pub const MAX_STREAMS: usize = 64;
+
+/// Streams of one connection where one end relays: beside its own, a circuit to each other member, and a
+/// second one while both ends dial.
+#[must_use]
+pub fn max_streams(members: usize) -> usize {
+    MAX_STREAMS.saturating_add(members.saturating_mul(2)).min(4096)
+}
 
 /// Streams of one connection that are being negotiated.
 pub const MAX_NEGOTIATING_STREAMS: usize = 32;

@@ -12,6 +12,8 @@
 //! - **Admission** (`gate`): only members of the manifest, known by their keys, get past a handshake, and
 //!   nobody else is ever dialled.
 //! - **Discovery** (`discovery`): whoever knows one address of one member learns all the others.
+//! - **Relays** (`relay`, `reservations`): whoever cannot be dialled is reached through members that pass
+//!   connections on; a direct connection is preferred, and takes the place of one through a relay.
 //! - **Links** (`link`): a member is connected once it has welcomed our control stream. Between
 //!   [`Event::Connected`] and [`Event::Disconnected`] the frames that [`Network::send`] took arrive
 //!   complete and in order; frames that were under way when a link broke are lost, and the event says so.
@@ -28,11 +30,16 @@ mod behaviour;
 mod bulk;
 mod control;
 mod discovery;
+mod errors;
+#[cfg(feature = "fuzzing")]
+pub(crate) mod fuzzing;
 mod gate;
 mod gossip;
 mod link;
 mod outbox;
 mod presence;
+mod relay;
+mod reservations;
 mod streams;
 mod task;
 mod transport;
@@ -48,14 +55,15 @@ use std::{
 };
 
 use consort_protocol::ids::MemberId;
-use libp2p::{Multiaddr, PeerId, identity::Keypair};
+use libp2p::{Multiaddr, identity::Keypair};
 use tokio::sync::{OwnedSemaphorePermit, mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
-use crate::limits;
+use crate::{config::Reach, limits};
 
 pub use bulk::BulkStream;
 use control::Outgoing;
+pub use errors::{NetworkError, OpenError, SendError};
 
 /// Members with the addresses that the manifest gives them.
 pub type Members = BTreeMap<MemberId, Vec<Multiaddr>>;
@@ -64,85 +72,19 @@ pub type Members = BTreeMap<MemberId, Vec<Multiaddr>>;
 pub struct NetworkConfig {
     /// The key of this node; its public half must be among `members`.
     pub identity: Keypair,
-    /// Addresses to listen on, such as `/ip4/0.0.0.0/tcp/4040` or `/ip4/127.0.0.1/udp/0/quic-v1`.
+    /// Addresses to listen on, such as `/ip4/0.0.0.0/tcp/4040` or `/ip4/127.0.0.1/udp/0/quic-v1`. With none,
+    /// members that relay are asked to lead others here.
     pub listen: Vec<Multiaddr>,
+    /// How others reach this node beside these.
+    pub reach: Reach,
     /// Addresses to begin with, beyond the manifest's; with or without `/p2p/ID` at the end.
     pub peers: Vec<Multiaddr>,
     /// Who may connect, with the addresses that the manifest gives them.
     pub members: Members,
+    /// What [`Network::known_addresses`] said when this node ran before: tried, and believed no more than hints.
+    pub remembered: BTreeMap<MemberId, Vec<Multiaddr>>,
     /// The consortium's founding: names the gossip topic, so that two consortia never mix.
     pub consortium: [u8; 32],
-}
-
-/// Why the network could not start.
-#[derive(Debug, thiserror::Error)]
-pub enum NetworkError {
-    /// Called outside a runtime.
-    #[error("the network needs a running tokio runtime")]
-    NoRuntime,
-    /// The identity is not on the list of members.
-    #[error(
-        "this node is {0}, which is not a member of the consortium: check the identity file and the manifest"
-    )]
-    NotAMember(PeerId),
-    /// A member's id is not a key.
-    #[error("member {member} of the manifest is not an ed25519 public key: {reason}")]
-    BadMember {
-        /// Which.
-        member: MemberId,
-        /// What is wrong with it.
-        reason: String,
-    },
-    /// An address cannot be listened on.
-    #[error("cannot listen on {address}: {reason}")]
-    Listen {
-        /// Which.
-        address: Multiaddr,
-        /// What the transport said: in use, no such interface, unknown protocol.
-        reason: String,
-    },
-    /// A part of the transport or of gossip refused its settings.
-    #[error("cannot set up the network: {0}")]
-    Setup(String),
-}
-
-/// Why a frame was not taken.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum SendError {
-    /// No link to that member stands.
-    #[error("{0} is not connected")]
-    NotConnected(MemberId),
-    /// The member does not read; its queue is full, or stayed so for [`limits::SEND_PATIENCE`].
-    #[error("{0} does not read what is sent to it, and its queue is full")]
-    QueueFull(MemberId),
-    /// Larger than any control frame may be.
-    #[error(
-        "a frame of {found} bytes, but at most {} may be sent: use a bulk stream",
-        limits::MAX_FRAME_BYTES
-    )]
-    TooLarge {
-        /// Length found.
-        found: usize,
-    },
-}
-
-/// Why a bulk stream could not be opened.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum OpenError {
-    /// No link to that member stands.
-    #[error("{0} is not connected")]
-    NotConnected(MemberId),
-    /// The member takes no further bulk stream from us now: retry when one of ours has ended.
-    #[error("{0} takes no further bulk stream from this node now: retry when an open one has ended")]
-    Busy(MemberId),
-    /// The stream could not be opened within [`limits::OPEN_TIMEOUT`].
-    #[error("no bulk stream to {member}: {reason}")]
-    Failed {
-        /// To whom.
-        member: MemberId,
-        /// The last thing that went wrong.
-        reason: String,
-    },
 }
 
 /// What happens on the network, in order.
@@ -227,6 +169,7 @@ pub struct Network {
     members: Arc<watch::Sender<Members>>,
     connected: watch::Receiver<Arc<BTreeSet<MemberId>>>,
     addresses: watch::Receiver<Vec<Multiaddr>>,
+    known: watch::Receiver<BTreeMap<MemberId, Vec<Multiaddr>>>,
     streams: libp2p_stream::Control,
     stop: CancellationToken,
     /// Closed when the swarm task has ended.
@@ -363,10 +306,18 @@ impl Network {
         self.connected.clone()
     }
 
-    /// The addresses this node listens on, each with `/p2p/ID`; empty until the first one is bound.
+    /// The addresses this node listens on, each with `/p2p/ID`, and after them those through relays
+    /// (`/p2p/RELAY/p2p-circuit/p2p/ID`); empty until the first one is bound.
     #[must_use]
     pub fn listen_addresses(&self) -> watch::Receiver<Vec<Multiaddr>> {
         self.addresses.clone()
+    }
+
+    /// Where the other members may be found, from themselves, the manifest or a connection that stood: what is
+    /// worth keeping for the next start.
+    #[must_use]
+    pub fn known_addresses(&self) -> watch::Receiver<BTreeMap<MemberId, Vec<Multiaddr>>> {
+        self.known.clone()
     }
 
     /// Bytes written to control and bulk streams, framing included, and gossip published by this node

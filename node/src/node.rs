@@ -14,6 +14,8 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
+    addresses,
+    config::Reach,
     events::{NodeEvent, Observer},
     exhibits::Exhibits,
     home::Home,
@@ -39,6 +41,8 @@ pub struct NodeOptions {
     pub consortium: Chain,
     /// Addresses to listen on.
     pub listen: Vec<Multiaddr>,
+    /// How others reach it beside these.
+    pub reach: Reach,
     /// Addresses to begin with, beside the manifest's.
     pub peers: Vec<Multiaddr>,
 }
@@ -164,7 +168,7 @@ impl Node {
         observer: Arc<dyn Observer>,
         with: impl FnOnce(&mut Driver),
     ) -> Result<Self, StartError> {
-        let NodeOptions { home, identity, consortium, listen, peers } = options;
+        let NodeOptions { home, identity, consortium, listen, reach, peers } = options;
         let manifest = consortium.manifest().clone();
         let home_error = |source| StartError::Home { path: home.path().to_path_buf(), source };
         let ledger = Ledger::open(&home.ledger())?;
@@ -172,10 +176,13 @@ impl Node {
         let config = NetworkConfig {
             identity: identity.keypair(),
             listen,
+            reach,
             peers,
-            members: addresses(&manifest)?,
+            members: manifest_addresses(&manifest)?,
+            remembered: addresses::load(&home.addresses(), &manifest),
             consortium: *consortium.founding(),
         };
+        let remembered = config.remembered.clone();
         let recent = ledger.recent(RECENT)?;
         let state = DriverState::new(
             &consortium,
@@ -209,6 +216,7 @@ impl Node {
         with(&mut driver);
         let runtime = tokio::runtime::Handle::current();
         runtime.spawn(report_addresses(network.clone(), observer));
+        runtime.spawn(addresses::keep(home.addresses(), remembered, network.known_addresses()));
         let driver = thread::Builder::new()
             .name("rounds".into())
             .spawn(move || runtime.block_on(driver.run()))
@@ -292,7 +300,7 @@ pub(crate) fn check(manifest: &Manifest, submission: Submission) -> Result<(Task
     Ok((Task { label, query, spec }, input))
 }
 
-pub(crate) fn addresses(
+pub(crate) fn manifest_addresses(
     manifest: &Manifest,
 ) -> Result<BTreeMap<consort_protocol::ids::MemberId, Vec<Multiaddr>>, StartError> {
     let parse = |member: &str, text: &String| {

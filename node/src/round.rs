@@ -10,9 +10,12 @@
 //! thread of its own, and everything that touches all elements of a vector runs on the rayon pool, so the
 //! async runtime only ever moves bytes.
 
+mod audit;
 mod bulk;
 pub(crate) mod driver;
 mod fetch;
+#[cfg(feature = "fuzzing")]
+pub(crate) mod fuzzing;
 mod intake;
 mod offers;
 mod pass_on;

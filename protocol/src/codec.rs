@@ -1,10 +1,18 @@
 //! The one door through which bytes become messages: bincode, bounded, exact, versioned.
 //!
 //! bincode's standard configuration (little-endian, variable-length integers) behind a version byte.
-//! Decoding takes no more than [`MAX_CONTROL_BYTES`], refuses bytes that are left over, and whatever
-//! lengths they declare never allocates more than that either.
+//! Decoding takes no more than [`MAX_CONTROL_BYTES`] and refuses bytes that are left over.
+//!
+//! What it allocates is bounded by the bytes that are there, not by what they announce: lists are read through
+//! [`at_most`], which refuses a long one unread and takes room for elements as they come. One text may be announced
+//! and not come; its length is at most [`MAX_CONTROL_BYTES`].
 
-use serde::{Serialize, de::DeserializeOwned};
+use core::{fmt, marker::PhantomData};
+
+use serde::{
+    Deserialize, Deserializer, Serialize,
+    de::{DeserializeOwned, Error as _, SeqAccess, Visitor},
+};
 
 /// A control message is never larger: a roster of all members fits, vectors never do.
 pub const MAX_CONTROL_BYTES: usize = 1 << 20;
@@ -77,4 +85,42 @@ pub fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, CodecError> {
         return Err(CodecError::Trailing(body.len() - used));
     }
     Ok(value)
+}
+
+/// Reads a list of no more than `LIMIT` elements: for `#[serde(deserialize_with)]` on every list that a peer
+/// sends. No room is taken for elements that are announced and have not come.
+///
+/// # Errors
+/// Those of the decoder, and one for a list that is longer or announces that it is.
+pub fn at_most<'de, const LIMIT: usize, T, D>(decoder: D) -> Result<Vec<T>, D::Error>
+where
+    T: Deserialize<'de>,
+    D: Deserializer<'de>,
+{
+    decoder.deserialize_seq(AtMost::<LIMIT, T>(PhantomData))
+}
+
+struct AtMost<const LIMIT: usize, T>(PhantomData<T>);
+
+impl<'de, const LIMIT: usize, T: Deserialize<'de>> Visitor<'de> for AtMost<LIMIT, T> {
+    type Value = Vec<T>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "a list of at most {LIMIT} elements")
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut elements: A) -> Result<Self::Value, A::Error> {
+        let announced = elements.size_hint().unwrap_or(0);
+        if announced > LIMIT {
+            return Err(A::Error::invalid_length(announced, &self));
+        }
+        let mut list = Vec::new();
+        while let Some(element) = elements.next_element()? {
+            if list.len() == LIMIT {
+                return Err(A::Error::invalid_length(list.len() + 1, &self));
+            }
+            list.push(element);
+        }
+        Ok(list)
+    }
 }

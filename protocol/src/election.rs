@@ -13,11 +13,14 @@ use chacha20::{
 use crate::{
     hash::digest,
     ids::MemberId,
-    manifest::{Manifest, ManifestBody},
+    manifest::{MAX_MEMBERS, Manifest, ManifestBody},
 };
 
 /// How often each member's turn may come in one round before the round is given up.
 const TURNS_PER_MEMBER: usize = 3;
+
+/// No attempt has more slots, whoever may aggregate.
+pub const MAX_SLOTS: usize = MAX_MEMBERS * TURNS_PER_MEMBER;
 
 /// The aggregators of a round in the order in which they stand in for each other: slot 0 first.
 #[must_use]

@@ -15,11 +15,11 @@
 //! [`crate::messages::unmasking::RevealedDigests`]), and only a share that does not fit its commitments
 //! is shown. Two reveals are shown without any share.
 //!
-//! What cannot be proved is a fault only: shares that do not open, a vector that is not the signed one, a sum
-//! that is not the sum (two different ones of one set can), silence.
+//! What cannot be proved is a fault only: shares that do not open, a vector that is not the signed one, silence.
 
 mod breach;
 mod conflict;
+mod disproof;
 #[cfg(test)]
 mod tests;
 
@@ -42,6 +42,7 @@ use crate::{
 
 pub use breach::Breach;
 pub use conflict::{Conflict, Exclusive};
+pub use disproof::{Disproof, ShownBlock};
 
 /// What a member did, proved by its own signatures.
 #[derive(Clone, PartialEq, Serialize, Deserialize)]
@@ -98,6 +99,7 @@ pub enum Crime {
     BadMaskSet,
     BadProposal,
     BadReveal,
+    FalseSum,
 }
 
 impl Crime {
@@ -124,6 +126,7 @@ impl Crime {
             Self::BadMaskSet => "bad-mask-set",
             Self::BadProposal => "bad-proposal",
             Self::BadReveal => "bad-reveal",
+            Self::FalseSum => "false-sum",
         }
     }
 }
@@ -164,6 +167,9 @@ pub enum EvidenceError {
     /// The roster is none that could be accepted, and it is not its author who is accused.
     #[error("its roster: {0}")]
     Roster(FaultKind),
+    /// The result is none that could be accepted.
+    #[error("its result: {0}")]
+    Result(FaultKind),
     /// It cannot be encoded.
     #[error(transparent)]
     Codec(#[from] codec::CodecError),

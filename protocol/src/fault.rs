@@ -76,6 +76,8 @@ pub enum FaultKind {
     Unproven,
     #[error("it proposes another value than the votes so far allow")]
     NotAllowed,
+    #[error("it does not show the secrets that lift the masks, or others than the advertised ones")]
+    Opening,
     #[error("it reveals the wrong kind of share, or of somebody outside of the mask set")]
     RevealKind,
 }

@@ -8,7 +8,7 @@ use core::time::Duration;
 use std::sync::Arc;
 
 use crate::{
-    evidence::Evidence,
+    evidence::{Disproof, Evidence},
     fault::PeerFault,
     hash::Digest,
     ids::{MemberId, SessionId},
@@ -64,6 +64,10 @@ pub enum Work {
     Received(MemberId, Digest),
     /// Aggregator: the sum is computed and stored, and has this root.
     Summed(Digest),
+    /// Standby: the sum with this root is what the vectors add up to.
+    Audited(Digest),
+    /// Standby: the sum with this root is not, and this shows it.
+    Disproved(Digest, Box<Disproof>),
     /// The work could not be done, for this reason.
     Failed(String),
 }
@@ -94,6 +98,9 @@ pub enum Output {
     },
     /// Aggregator: add the vectors of these survivors and lift the masks.
     Unmask(SurvivorSet, Box<MaskPlan>),
+    /// Standby: compare this result's sum, which is here, with what the vectors of its survivors add up to, which
+    /// are here too, under these masks.
+    Audit(Box<Published>, Box<MaskPlan>),
     /// A peer did something that it may not do.
     Fault(PeerFault),
     /// A member broke the protocol, and this proves it to everybody.

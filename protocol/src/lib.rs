@@ -2,6 +2,9 @@
 
 #![forbid(unsafe_code)]
 
+#[cfg(all(feature = "mutations", not(debug_assertions)))]
+compile_error!("a release build makes all checks: build it without the feature `mutations`");
+
 pub mod aggregator;
 pub mod array;
 pub mod bulk;
@@ -12,6 +15,8 @@ pub mod election;
 pub mod encoding;
 pub mod evidence;
 pub mod fault;
+#[cfg(feature = "fuzzing")]
+pub mod fuzzing;
 pub mod graph;
 pub mod hash;
 pub mod ids;
@@ -20,6 +25,11 @@ pub mod manifest;
 pub mod masking;
 pub mod member;
 pub mod messages;
+#[cfg(feature = "mutations")]
+pub mod mutation;
+#[cfg(not(feature = "mutations"))]
+mod mutation;
+pub mod opening;
 pub mod phase;
 pub mod report;
 pub mod roster;

@@ -46,6 +46,7 @@ use crate::{
     ids::MemberId,
     io::{Input, Now, Output, Work},
     messages::{Message, share_keys::DealtCommitments},
+    mutation::{Check, checked},
     phase::Phase,
     report::AbortReason,
     roster::{SeenKeys, Session},
@@ -614,12 +615,16 @@ impl Member {
                 let mine = playing.root();
                 playing.standing_by.held(&self.seat, mine, (member, root), out)
             }
-            Work::Stored(root) => match playing.fetching.remove(&root) {
-                Some(published) => {
-                    let stored = publish::stored(&self.seat, &playing.session, published, out);
-                    self.state = State::Closed;
-                    stored
+            Work::Stored(root) => match playing.fetching.get(&root) {
+                Some(published) if playing.audits(&self.seat, published) && checked(Check::CheckedSum) => {
+                    let begun = publish::audit(&playing.session, published, out);
+                    begun.map_err(|kind| AbortReason::Inconsistent { phase, detail: kind.to_string() })
                 }
+                _ => self.stored(&root, out),
+            },
+            Work::Audited(root) => self.stored(&root, out),
+            Work::Disproved(root, disproof) => match playing.fetching.remove(&root) {
+                Some(published) => Err(publish::disproved(&playing.session, published, disproof, out)),
                 None => Ok(()),
             },
             Work::Failed(detail) => Err(AbortReason::Local { phase, detail }),
@@ -628,6 +633,15 @@ impl Member {
         if let Err(reason) = result {
             self.close(reason, out);
         }
+    }
+
+    /// A sum is here and in order, as far as this member can tell.
+    fn stored(&mut self, root: &Digest, out: &mut Outputs) -> Result<(), AbortReason> {
+        let State::Playing(playing) = &mut self.state else { return Ok(()) };
+        let Some(published) = playing.fetching.remove(root) else { return Ok(()) };
+        let stored = publish::stored(&self.seat, &playing.session, published, out);
+        self.state = State::Closed;
+        stored
     }
 
     /// Whether somebody had an earlier slot, or has the one that I look to: it may not know better.

@@ -52,6 +52,9 @@ pub enum AbortReason {
         /// Why nothing else is safe, and what may have become known.
         detail: String,
     },
+    /// The aggregator has published a sum that is not the sum.
+    #[error("the published sum is false, and this node can prove it; the others may have taken it for true")]
+    FalseSum,
     /// The attempt was abandoned by vote; a fresh one follows.
     #[error("abandoned by vote in slot {slot}: {why}")]
     Abandoned {
@@ -95,6 +98,7 @@ impl AbortReason {
             Self::Local { .. } => "local-failure",
             Self::LeftOut { .. } => "left-out",
             Self::AggregatorFailed { .. } => "aggregator-failed",
+            Self::FalseSum => "false-sum",
             Self::Void { .. } => "void",
             Self::Abandoned { .. } => "abandoned",
         }

@@ -266,7 +266,12 @@ impl Round {
             Input::Done(work) => {
                 let role = match work {
                     Work::Received(..) | Work::Summed(_) => Role::Aggregator,
-                    Work::Uploaded(..) | Work::Held(..) | Work::Stored(_) | Work::Failed(_) => Role::Member,
+                    Work::Uploaded(..)
+                    | Work::Held(..)
+                    | Work::Stored(_)
+                    | Work::Audited(_)
+                    | Work::Disproved(..)
+                    | Work::Failed(_) => Role::Member,
                 };
                 self.feed(role, Input::Done(work), now, rng, &mut deeds);
             }

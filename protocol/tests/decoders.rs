@@ -1,104 +1,14 @@
-//! Anything may arrive: decoders say no, and never panic or reserve what a peer merely announces.
+//! Anything may arrive: decoders say no, and never panic or reserve what a peer merely announces. Whole messages are in
+//! `fuzzed.rs`, memory in `allocation/`.
 
 use consort_protocol::{
     array::Dtype,
     codec::{self, CodecError, MAX_CONTROL_BYTES},
-    contract::Contract,
     encoding::{Beyond, Encoding, Leaf, Reduction, VectorSpec, packing},
-    manifest::SignedManifest,
+    fuzzing::layouts,
     messages::Message,
-    signing::Signed,
 };
 use proptest::prelude::*;
-use serde_json::Value;
-
-/// One of each kind, as bytes.
-fn messages() -> Vec<Vec<u8>> {
-    let vectors: Value = serde_json::from_str(include_str!("vectors/wire.json")).unwrap();
-    let messages = vectors["messages"].as_object().unwrap().values();
-    messages.map(|message| hex::decode(message.as_str().unwrap()).unwrap()).collect()
-}
-
-fn manifest() -> Vec<u8> {
-    let vectors: Value = serde_json::from_str(include_str!("vectors/wire.json")).unwrap();
-    hex::decode(vectors["manifest"].as_str().unwrap()).unwrap()
-}
-
-#[derive(Clone, Debug)]
-enum Edit {
-    Set(prop::sample::Index, u8),
-    Insert(prop::sample::Index, Vec<u8>),
-    Remove(prop::sample::Index, usize),
-    /// An integer of eight bytes: a length, as likely as not.
-    Huge(prop::sample::Index, u64),
-}
-
-fn edit() -> impl Strategy<Value = Edit> {
-    let at = any::<prop::sample::Index>;
-    prop_oneof![
-        (at(), any::<u8>()).prop_map(|(at, byte)| Edit::Set(at, byte)),
-        (at(), prop::collection::vec(any::<u8>(), 1..20)).prop_map(|(at, bytes)| Edit::Insert(at, bytes)),
-        (at(), 1usize..20).prop_map(|(at, length)| Edit::Remove(at, length)),
-        (at(), prop_oneof![Just(1u64 << 60), Just(u64::MAX), any::<u64>()])
-            .prop_map(|(at, length)| Edit::Huge(at, length)),
-    ]
-}
-
-fn apply(bytes: &mut Vec<u8>, edits: Vec<Edit>) {
-    for edit in edits {
-        if bytes.is_empty() {
-            return;
-        }
-        match edit {
-            Edit::Set(at, byte) => {
-                let at = at.index(bytes.len());
-                bytes[at] = byte;
-            }
-            Edit::Insert(at, inserted) => {
-                let at = at.index(bytes.len());
-                bytes.splice(at..at, inserted);
-            }
-            Edit::Remove(at, length) => {
-                let at = at.index(bytes.len());
-                bytes.drain(at..(at + length).min(bytes.len()));
-            }
-            Edit::Huge(at, length) => {
-                let at = at.index(bytes.len());
-                let marked: Vec<u8> = [253].into_iter().chain(length.to_le_bytes()).collect();
-                bytes.splice(at..=at, marked);
-            }
-        }
-    }
-}
-
-/// What decodes can be encoded, and then says the same.
-fn decode_all(bytes: &[u8]) {
-    if let Ok(message) = codec::decode::<Message>(bytes) {
-        let encoded = codec::encode(&message).unwrap();
-        let again = codec::decode::<Message>(&encoded).ok().unwrap();
-        assert_eq!(codec::encode(&again).unwrap(), encoded);
-    }
-    if let Ok(contract) = codec::decode::<Signed<Contract>>(bytes) {
-        let _ = contract.verify();
-        check_spec(&contract.body.task.spec);
-    }
-    if let Ok(manifest) = codec::decode::<SignedManifest>(bytes) {
-        let _ = manifest.verify();
-    }
-}
-
-/// A layout is as small as the list of arrays, whatever lengths they announce.
-fn check_spec(spec: &VectorSpec) {
-    for members in [1, 8, 1000] {
-        if let Ok(layout) = spec.layout(members, 1 << 27) {
-            assert!(layout.elements() <= (1 << 27) + 1);
-            assert!(layout.segments().iter().all(|segment| (1..=64).contains(&segment.bits)));
-            for chunk in layout.chunks().take(3) {
-                assert!(chunk.len >= 1);
-            }
-        }
-    }
-}
 
 fn spec() -> impl Strategy<Value = VectorSpec> {
     let side = prop_oneof![0u64..10, any::<u64>(), Just(1 << 60)];
@@ -125,23 +35,8 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 2000, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn arbitrary_bytes(mut bytes in prop::collection::vec(any::<u8>(), 0..600), versioned: bool) {
-        if versioned && let Some(first) = bytes.first_mut() {
-            *first = codec::VERSION;
-        }
-        decode_all(&bytes);
-    }
-
-    #[test]
-    fn edited_messages(number in 0usize..16, edits in prop::collection::vec(edit(), 1..5)) {
-        let mut bytes = messages().get(number).cloned().unwrap_or_else(manifest);
-        apply(&mut bytes, edits);
-        decode_all(&bytes);
-    }
-
-    #[test]
     fn arbitrary_specs(spec in spec()) {
-        check_spec(&spec);
+        layouts(&spec);
     }
 
     #[test]

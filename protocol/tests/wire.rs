@@ -6,7 +6,7 @@ use consort_protocol::{
     array::Dtype,
     codec,
     contract::{Task, Terms},
-    encoding::{Beyond, Encoding, Leaf, Reduction, VectorSpec},
+    encoding::{Beyond, Chunk, Encoding, Leaf, Reduction, VectorSpec},
     evidence::Evidence,
     hash::Digest,
     ids::MemberId,
@@ -24,10 +24,11 @@ use consort_protocol::{
         share_keys::{DealtCommitments, DealtShares, MaskSet, Receipt, SealedShares},
         unmasking::{Reveal, RevealedShare},
     },
+    opening::Opening,
     phase::Phase,
     report::AbortReason,
     roster::{SeenKeys, Session},
-    sharing::{Commitments, PublicMaskKey, PublicPoint, Share},
+    sharing::{Commitments, PublicMaskKey, PublicPoint, Share, UncheckedSecret},
     signing::{Identity, Signed, Statement, sign_body},
 };
 use serde_json::Value as Json;
@@ -118,6 +119,12 @@ fn roster(terms: &Terms) -> Roster {
     Roster { contract: *terms.digest(), advertisements }
 }
 
+fn secret(number: u8) -> UncheckedSecret {
+    let mut bytes = [0; 32];
+    bytes[0] = number;
+    UncheckedSecret::try_from(bytes).unwrap()
+}
+
 fn share(number: u8) -> Share {
     let mut bytes = [0; 32];
     bytes[0] = number;
@@ -154,7 +161,8 @@ fn attempt() -> Attempt {
         (90..).zip(&members).map(|(n, member)| (member.id(), [n; 32])).collect();
     let receipt = sign(Receipt { session: id, confirmed: confirmed.clone() }, me);
     let mask_set = sign(MaskSet { session: id, dealers: confirmed }, aggregator);
-    let chunks: Vec<Digest> = (0..300u32).map(|n| chunk_digest(n, &[n as u8, 1, 2, 3])).collect();
+    let chunk = |index| Chunk { index, segment: 0, start: 0, len: 1, bits: 32 };
+    let chunks: Vec<Digest> = (0..300u32).map(|n| chunk_digest(&chunk(n), &[n as u8, 1, 2, 3])).collect();
     let root = vector_root(&chunks);
     let input = |(n, member): (u8, &Identity)| {
         let root = if member.id() == me.id() { root } else { [n; 32] };
@@ -179,6 +187,7 @@ fn attempt() -> Attempt {
         sum: *sign(sum, aggregator),
         certificate: certificate.clone(),
         mask_set: (*mask_set).clone(),
+        opening: Some(Opening::made_up(vec![secret(11), secret(12)])),
     };
     let acknowledgement = Acknowledgement { session: id, root: [110; 32] };
     let reason = AbortReason::TooFewMembers { phase: Phase::ConsistencyCheck, found: 2, needed: 70_000 };

@@ -18,8 +18,6 @@ pub(crate) struct Assignment {
     pub(crate) nodes: usize,
     /// What inputs follow from.
     pub(crate) seed: u64,
-    /// Where to listen.
-    pub(crate) listen: String,
     /// Addresses that it begins with; none for the first node.
     pub(crate) peers: Vec<String>,
     /// What it gives to each round.

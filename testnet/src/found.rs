@@ -185,16 +185,7 @@ impl Founded {
             Transport::Quic => "/ip4/127.0.0.1/udp/0/quic-v1",
         };
         fs::write(home.config(), format!("listen = [\"{listen}\"]\n"))?;
-        let assignment = Assignment {
-            index,
-            nodes: run.nodes,
-            seed: run.seed,
-            listen: listen.into(),
-            peers,
-            share,
-            holds,
-            lie,
-        };
+        let assignment = Assignment { index, nodes: run.nodes, seed: run.seed, peers, share, holds, lie };
         assignment.write(&path)?;
         Ok(path)
     }

@@ -19,7 +19,9 @@ use std::{
 
 use anyhow::Context as _;
 use consort_node::{
-    Node, NodeOptions, Submission, SubmitError, consortium,
+    Node, NodeOptions, Submission, SubmitError,
+    config::Config,
+    consortium,
     events::{NodeEvent, Observer, Role},
     home::Home,
     identity::NodeIdentity,
@@ -99,11 +101,13 @@ async fn serve(home: Home, assignment: Assignment, mut orders: mpsc::Receiver<Or
     let consortium = consortium::load(&home.consortium())?;
     let folder = home.path().to_path_buf();
     let narrator = Arc::new(Narrator::new(assignment.holds.clone()));
+    let config = Config::load(&home.config())?;
     let options = NodeOptions {
         home,
         identity,
         consortium,
-        listen: vec![assignment.listen.parse()?],
+        listen: config.listen,
+        reach: config.reach,
         peers: assignment.peers.iter().map(|peer| peer.parse()).collect::<Result<_, _>>()?,
     };
     let node = Arc::new(start(options, narrator.clone(), &assignment)?);

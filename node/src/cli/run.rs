@@ -66,6 +66,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
         identity,
         consortium: chain,
         listen: config.listen,
+        reach: config.reach,
         peers: arguments.peer.clone(),
     };
     runtime.block_on(serve(options, from_file))
@@ -81,7 +82,9 @@ async fn serve(options: NodeOptions, from_file: bool) -> Result<(), Failure> {
         peer: options.identity.keypair().public().to_peer_id().to_string(),
         said: AtomicBool::new(false),
     };
-    let node = Node::start(options, Arc::new(ready)).map_err(|error| match error {
+    let dials_only = options.listen.is_empty();
+    let ready = Arc::new(ready);
+    let node = Node::start(options, ready.clone()).map_err(|error| match error {
         StartError::Ledger(LedgerError::InUse(_)) | StartError::Network(_) | StartError::Address { .. } => {
             Failure::Unusable(error.to_string())
         }
@@ -95,6 +98,9 @@ async fn serve(options: NodeOptions, from_file: bool) -> Result<(), Failure> {
     }
     let mut manifest = node.manifest();
     let mut removed = None;
+    if dials_only {
+        ready.say("listening nowhere: others reach this node through relays");
+    }
     tokio::select! {
         _ = terminate.recv() => {}
         _ = interrupt.recv() => {}
@@ -118,13 +124,19 @@ struct Ready {
     said: AtomicBool,
 }
 
+impl Ready {
+    fn say(&self, how: &str) {
+        if !self.said.swap(true, Ordering::Relaxed) {
+            eprintln!("ready {} {how}", self.peer);
+        }
+    }
+}
+
 impl Observer for Ready {
     fn notify(&self, event: NodeEvent) -> Pin<Box<dyn Future<Output = ()> + Send + '_>> {
         Box::pin(async move {
-            if let NodeEvent::Listening(addresses) = event
-                && !self.said.swap(true, Ordering::Relaxed)
-            {
-                eprintln!("ready {} listening on {}", self.peer, addresses.join(" "));
+            if let NodeEvent::Listening(addresses) = event {
+                self.say(&format!("listening on {}", addresses.join(" ")));
             }
         })
     }

@@ -7,9 +7,9 @@
 use std::collections::{BTreeMap, VecDeque};
 
 use consort_protocol::ids::MemberId;
-use libp2p::Multiaddr;
+use libp2p::{Multiaddr, PeerId};
 
-use super::presence::Heard;
+use super::{presence::Heard, relay};
 use crate::limits;
 
 /// What is known of every other member.
@@ -113,7 +113,7 @@ impl AddressBook {
         new
     }
 
-    /// The member was reached there.
+    /// The member was reached there, directly.
     pub(super) fn reached(&mut self, member: &MemberId, address: Multiaddr) {
         if let Some(entry) = self.entries.get_mut(member) {
             entry.proven = Some(address);
@@ -127,21 +127,36 @@ impl AddressBook {
         }
     }
 
-    /// Whether there is anywhere to dial.
-    pub(super) fn knows(&self, member: &MemberId) -> bool {
-        self.entries.get(member).is_some_and(|entry| entry.all().next().is_some())
+    /// Whether there is anywhere to dial without a relay.
+    pub(super) fn knows_direct(&self, member: &MemberId) -> bool {
+        self.all(member).any(|address| !relay::is_circuit(address))
     }
 
-    /// Where to dial, the most credible first.
-    pub(super) fn addresses(&self, member: &MemberId) -> Vec<Multiaddr> {
+    /// Where to dial without a relay, the most credible first.
+    pub(super) fn direct(&self, member: &MemberId) -> Vec<Multiaddr> {
         let mut addresses = Vec::new();
-        for address in self.entries.get(member).into_iter().flat_map(Entry::all) {
+        for address in self.all(member).filter(|address| !relay::is_circuit(address)) {
             if !addresses.contains(address) {
                 addresses.push(address.clone());
             }
         }
         addresses.truncate(limits::MAX_ADDRESSES);
         addresses
+    }
+
+    /// The relays that are said to lead to a member, the most credible first.
+    pub(super) fn relays(&self, member: &MemberId) -> impl Iterator<Item = PeerId> {
+        self.all(member).filter_map(relay::relay_of)
+    }
+
+    fn all(&self, member: &MemberId) -> impl Iterator<Item = &Multiaddr> {
+        self.entries.get(member).into_iter().flat_map(Entry::all)
+    }
+
+    /// What is worth keeping for the next start: all but hints.
+    pub(super) fn known(&self) -> BTreeMap<MemberId, Vec<Multiaddr>> {
+        let known = self.entries.iter().map(|(member, entry)| (*member, entry.known()));
+        known.filter(|(_, addresses)| !addresses.is_empty()).collect()
     }
 
     /// What is worth telling a newcomer: all but hints.
@@ -161,15 +176,20 @@ impl Entry {
         self.credible().chain(&self.hints)
     }
 
-    fn told(&self) -> Vec<String> {
-        let mut told = Vec::new();
-        for text in self.credible().map(Multiaddr::to_string) {
-            if text.len() <= limits::MAX_ADDRESS_BYTES && !told.contains(&text) {
-                told.push(text);
+    fn known(&self) -> Vec<Multiaddr> {
+        let mut known = Vec::new();
+        for address in self.credible() {
+            if !known.contains(address) {
+                known.push(address.clone());
             }
         }
-        told.truncate(limits::MAX_ADDRESSES);
-        told
+        known.truncate(limits::MAX_ADDRESSES);
+        known
+    }
+
+    fn told(&self) -> Vec<String> {
+        let known = self.known().into_iter().map(|address| address.to_string());
+        known.filter(|text| text.len() <= limits::MAX_ADDRESS_BYTES).collect()
     }
 }
 
@@ -203,7 +223,7 @@ mod tests {
             assert_eq!(book.hear(&WHO, heard(2, 9, 4), route), News::default(), "{route:?}");
         }
         assert!(book.hear(&WHO, heard(3, 9, 6), GOSSIP_WHILE_CONNECTED).addresses);
-        assert_eq!(book.addresses(&WHO), [at(3)]);
+        assert_eq!(book.direct(&WHO), [at(3)]);
     }
 
     #[test]
@@ -212,7 +232,7 @@ mod tests {
         book.hear(&WHO, heard(1, 9, 500), GOSSIP);
         assert!(book.hear(&WHO, heard(2, 4, 1), Route::Direct).addresses);
         assert_eq!(book.hear(&WHO, heard(1, 9, 501), GOSSIP_WHILE_CONNECTED), News::default());
-        assert_eq!(book.addresses(&WHO), [at(2)]);
+        assert_eq!(book.direct(&WHO), [at(2)]);
         assert!(book.hear(&WHO, heard(3, 7, 1), GOSSIP).addresses, "restarted elsewhere, not yet connected");
     }
 
@@ -220,7 +240,7 @@ mod tests {
     fn hints_are_few_and_never_passed_on() {
         let mut book = book();
         assert!(book.hint(&WHO, (0..100).map(at).collect()));
-        assert_eq!(book.addresses(&WHO).len(), limits::MAX_HINTS);
+        assert_eq!(book.direct(&WHO).len(), limits::MAX_HINTS);
         assert!(book.known_to(&OTHER).is_empty());
         book.reached(&WHO, at(99));
         assert_eq!(book.known_to(&OTHER), [(WHO, vec![at(99).to_string()])]);
@@ -239,11 +259,24 @@ mod tests {
     }
 
     #[test]
+    fn ways_through_relays_are_kept_apart() {
+        let relay = crate::identity::NodeIdentity::from_secret(&[7; 32]).keypair().public().to_peer_id();
+        let mut book = book();
+        let addresses = vec![relay::through(relay)];
+        assert!(book.hear(&WHO, Heard { addresses, ..heard(1, 9, 1) }, GOSSIP).addresses);
+        assert!(!book.knows_direct(&WHO));
+        assert_eq!(book.relays(&WHO).collect::<Vec<_>>(), [relay]);
+        book.hint(&WHO, vec![at(1)]);
+        assert_eq!(book.direct(&WHO), [at(1)]);
+        assert_eq!(book.known_to(&OTHER), [(WHO, vec![relay::through(relay).to_string()])]);
+    }
+
+    #[test]
     fn strangers_are_not_in_the_book() {
         let mut book = book();
         let stranger = MemberId([3; 32]);
         assert!(!book.hint(&stranger, vec![at(1)]));
         assert_eq!(book.hear(&stranger, heard(1, 1, 1), Route::Direct), News::default());
-        assert!(!book.knows(&stranger));
+        assert!(!book.knows_direct(&stranger));
     }
 }

@@ -211,13 +211,6 @@ struct Told {
 
 fn check(from: &MemberId, content: &[u8]) -> Result<Told, String> {
     let exchange: Exchange = codec::decode(content).map_err(|error| error.to_string())?;
-    if exchange.others.len() > limits::MAX_EXCHANGE_MEMBERS {
-        return Err(format!(
-            "addresses of {} members, at most {} are allowed",
-            exchange.others.len(),
-            limits::MAX_EXCHANGE_MEMBERS
-        ));
-    }
     let mine = exchange.mine.check(from).map_err(|error| error.to_string())?;
     let others = exchange
         .others

@@ -4,9 +4,13 @@
 //! that doubles and jitters. Both ends may dial at once: the one with the lower id has a head start, and
 //! where two connections arise nevertheless both are kept ([`limits::MAX_CONNECTIONS_PER_PEER`]). Nobody
 //! closes a connection of two, so two nodes can never close each other's in turn.
+//!
+//! A relay is the second choice: it is tried where there is no direct address or all of them have just failed,
+//! and a direct one is tried again now and then while the relay serves.
 
 use std::{
     collections::BTreeMap,
+    num::NonZeroU8,
     time::{Duration, Instant},
 };
 
@@ -16,12 +20,14 @@ use libp2p::{
     swarm::{ConnectionId, dial_opts::DialOpts, dial_opts::PeerCondition},
 };
 
-use super::address_book::AddressBook;
-use crate::limits;
+use super::{address_book::AddressBook, relay};
+use crate::{identity, limits};
 
 /// The schedule of dials.
 pub(super) struct Dialer {
     local: MemberId,
+    /// Whether others can dial this node.
+    dialable: bool,
     targets: BTreeMap<MemberId, Target>,
     seeds: Vec<Seed>,
     flights: BTreeMap<ConnectionId, Flight>,
@@ -30,8 +36,25 @@ pub(super) struct Dialer {
 /// Another member.
 struct Target {
     peer: PeerId,
-    connected: bool,
+    reached: Reached,
+    /// Direct addresses have just failed.
+    relay_next: bool,
     pause: Pause,
+}
+
+/// How a member is connected.
+enum Reached {
+    Not,
+    Relayed,
+    /// By at least one connection of its own, the first of which leads there.
+    Direct(Multiaddr),
+}
+
+/// How a member is dialled.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Way {
+    Direct,
+    Relay,
 }
 
 /// An address whose owner is not known yet.
@@ -43,7 +66,7 @@ struct Seed {
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Flight {
-    Member(MemberId),
+    Member(MemberId, Way),
     Seed(usize),
 }
 
@@ -55,13 +78,20 @@ struct Pause {
 }
 
 impl Dialer {
-    pub(super) fn new(local: MemberId, others: BTreeMap<MemberId, PeerId>, now: Instant) -> Self {
+    /// `dialable` where others can dial this node.
+    pub(super) fn new(
+        local: MemberId,
+        others: BTreeMap<MemberId, PeerId>,
+        dialable: bool,
+        now: Instant,
+    ) -> Self {
         let target = |(member, peer)| {
             let until = now + head_start(&local, &member);
-            (member, Target { peer, connected: false, pause: Pause::new(until) })
+            let pause = Pause::new(until);
+            (member, Target { peer, reached: Reached::Not, relay_next: false, pause })
         };
         let targets = others.into_iter().map(target).collect();
-        Self { local, targets, seeds: Vec::new(), flights: BTreeMap::new() }
+        Self { local, dialable, targets, seeds: Vec::new(), flights: BTreeMap::new() }
     }
 
     /// Dials these members and nobody else from now on.
@@ -69,7 +99,8 @@ impl Dialer {
         self.targets.retain(|member, _| others.contains_key(member));
         for (member, peer) in others {
             let until = now + head_start(&self.local, member);
-            let new = Target { peer: *peer, connected: false, pause: Pause::new(until) };
+            let new =
+                Target { peer: *peer, reached: Reached::Not, relay_next: false, pause: Pause::new(until) };
             self.targets.entry(*member).or_insert(new);
         }
     }
@@ -113,13 +144,22 @@ impl Dialer {
         self.next(book).map(|(until, _)| until)
     }
 
-    /// A dial led nowhere.
-    pub(super) fn failed(&mut self, connection: ConnectionId, now: Instant) {
-        if let Some(flight) = self.flights.remove(&connection)
-            && let Some(pause) = self.pause(flight)
-        {
+    /// A dial led nowhere. A relay that leads to the member is tried at once.
+    pub(super) fn failed(&mut self, connection: ConnectionId, book: &AddressBook, now: Instant) {
+        let Some(flight) = self.flights.remove(&connection) else { return };
+        if let Some(pause) = self.pause(flight) {
             pause.in_flight = false;
             pause.back_off(now);
+        }
+        let Flight::Member(member, way) = flight else { return };
+        let relay = way == Way::Direct && self.relays(&member, book).next().is_some();
+        if let Some(target) = self.targets.get_mut(&member) {
+            target.relay_next = relay;
+            match target.reached {
+                Reached::Not if relay => target.pause.until = now,
+                Reached::Relayed => target.pause.until = now + limits::DIRECT_RETRY,
+                _ => {}
+            }
         }
     }
 
@@ -132,8 +172,14 @@ impl Dialer {
         }
     }
 
-    /// A connection stands, by our dial or theirs.
-    pub(super) fn established(&mut self, connection: ConnectionId, member: &MemberId) {
+    /// A connection stands, by our dial or theirs: a direct one to this address, or one through a relay.
+    pub(super) fn established(
+        &mut self,
+        connection: ConnectionId,
+        member: &MemberId,
+        direct: Option<&Multiaddr>,
+        now: Instant,
+    ) {
         if let Some(flight) = self.flights.remove(&connection) {
             if let Some(pause) = self.pause(flight) {
                 pause.in_flight = false;
@@ -144,8 +190,34 @@ impl Dialer {
                 seed.owner = Some(*member);
             }
         }
+        let Some(target) = self.targets.get_mut(member) else { return };
+        match (direct, &target.reached) {
+            (_, Reached::Direct(_)) | (None, Reached::Relayed) => {}
+            (Some(address), _) => target.reached = Reached::Direct(address.clone()),
+            (None, Reached::Not) => {
+                // Where they have just failed, direct addresses can wait; where the member was faster, not.
+                let pause = if target.relay_next { limits::DIRECT_RETRY } else { limits::DIAL_BACKOFF_MIN };
+                target.reached = Reached::Relayed;
+                target.relay_next = false;
+                target.pause.until = now + pause;
+            }
+        }
+    }
+
+    /// The last direct connection to a member is gone, and one through a relay is left.
+    pub(super) fn relay_is_left(&mut self, member: &MemberId, now: Instant) {
         if let Some(target) = self.targets.get_mut(member) {
-            target.connected = true;
+            target.reached = Reached::Relayed;
+            target.pause = Pause { in_flight: target.pause.in_flight, ..Pause::new(now) };
+            target.pause.back_off(now);
+        }
+    }
+
+    /// Where a direct connection to a member leads, if there is one.
+    pub(super) fn direct(&self, member: &MemberId) -> Option<&Multiaddr> {
+        match &self.targets.get(member)?.reached {
+            Reached::Direct(address) => Some(address),
+            _ => None,
         }
     }
 
@@ -154,7 +226,8 @@ impl Dialer {
     pub(super) fn disconnected(&mut self, member: &MemberId, welcomed: bool, now: Instant) {
         let start = now + head_start(&self.local, member) + jittered(limits::DIAL_BACKOFF_MIN);
         if let Some(target) = self.targets.get_mut(member) {
-            target.connected = false;
+            target.reached = Reached::Not;
+            target.relay_next = false;
             if welcomed {
                 target.pause = Pause { in_flight: target.pause.in_flight, ..Pause::new(start) };
             } else {
@@ -167,18 +240,46 @@ impl Dialer {
     }
 
     fn next(&self, book: &AddressBook) -> Option<(Instant, Flight)> {
-        let members = self
-            .targets
-            .iter()
-            .filter(|(member, target)| !target.connected && !target.pause.in_flight && book.knows(member));
-        let members = members.map(|(member, target)| (target.pause.until, Flight::Member(*member)));
+        let members = self.targets.iter().filter_map(|(member, target)| {
+            let way = self.way(member, target, book)?;
+            let until = match way {
+                Way::Relay if self.dialable && !target.relay_next => {
+                    target.pause.until + limits::RELAY_HEAD_START
+                }
+                _ => target.pause.until,
+            };
+            Some((until, Flight::Member(*member, way)))
+        });
         let seeds = self.seeds.iter().enumerate().filter(|(_, seed)| self.wanted(seed));
         let seeds = seeds.map(|(index, seed)| (seed.pause.until, Flight::Seed(index)));
         members.chain(seeds).min_by_key(|(until, _)| *until)
     }
 
+    /// How a member is to be dialled next, if at all.
+    fn way(&self, member: &MemberId, target: &Target, book: &AddressBook) -> Option<Way> {
+        if target.pause.in_flight {
+            return None;
+        }
+        match target.reached {
+            Reached::Direct(_) => None,
+            Reached::Relayed => book.knows_direct(member).then_some(Way::Direct),
+            Reached::Not if !target.relay_next && book.knows_direct(member) => Some(Way::Direct),
+            Reached::Not if self.relays(member, book).next().is_some() => Some(Way::Relay),
+            Reached::Not => book.knows_direct(member).then_some(Way::Direct),
+        }
+    }
+
+    /// Addresses through relays to which this node is connected itself.
+    fn relays(&self, member: &MemberId, book: &AddressBook) -> impl Iterator<Item = Multiaddr> {
+        book.relays(member).filter_map(|peer| {
+            let at = self.direct(&identity::member_id(&peer).ok()?)?;
+            Some(relay::circuit(peer, at))
+        })
+    }
+
     fn wanted(&self, seed: &Seed) -> bool {
-        let reached = |owner: MemberId| self.targets.get(&owner).is_none_or(|target| target.connected);
+        let connected = |target: &Target| !matches!(target.reached, Reached::Not);
+        let reached = |owner: MemberId| self.targets.get(&owner).is_none_or(connected);
         !seed.pause.in_flight && !seed.owner.is_some_and(reached)
     }
 
@@ -186,10 +287,22 @@ impl Dialer {
     /// TCP connection in which both are the dialler, and its handshake fails.
     fn options(&self, flight: Flight, book: &AddressBook) -> Option<DialOpts> {
         match flight {
-            Flight::Member(member) => {
-                let peer = self.targets.get(&member)?.peer;
-                let options = DialOpts::peer_id(peer).addresses(book.addresses(&member));
-                let options = options.condition(PeerCondition::DisconnectedAndNotDialing);
+            Flight::Member(member, way) => {
+                let target = self.targets.get(&member)?;
+                let addresses = match way {
+                    Way::Direct => book.direct(&member),
+                    // one after the other: a second circuit would only be thrown away
+                    Way::Relay => self.relays(&member, book).take(limits::MAX_RESERVATIONS).collect(),
+                };
+                let condition = match target.reached {
+                    Reached::Relayed => PeerCondition::NotDialing,
+                    _ => PeerCondition::DisconnectedAndNotDialing,
+                };
+                let options = DialOpts::peer_id(target.peer).addresses(addresses).condition(condition);
+                let options = match way {
+                    Way::Direct => options,
+                    Way::Relay => options.override_dial_concurrency_factor(NonZeroU8::MIN),
+                };
                 Some(options.allocate_new_port().build())
             }
             Flight::Seed(index) => {
@@ -201,7 +314,7 @@ impl Dialer {
 
     fn pause(&mut self, flight: Flight) -> Option<&mut Pause> {
         match flight {
-            Flight::Member(member) => self.targets.get_mut(&member).map(|target| &mut target.pause),
+            Flight::Member(member, _) => self.targets.get_mut(&member).map(|target| &mut target.pause),
             Flight::Seed(index) => self.seeds.get_mut(index).map(|seed| &mut seed.pause),
         }
     }
@@ -229,89 +342,4 @@ fn jittered(longest: Duration) -> Duration {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::identity::NodeIdentity;
-
-    struct Scene {
-        dialer: Dialer,
-        book: AddressBook,
-        others: Vec<MemberId>,
-        now: Instant,
-    }
-
-    fn scene(count: u8, known: bool) -> Scene {
-        let now = Instant::now();
-        let mut ids: Vec<_> = (0..=count).map(|seed| NodeIdentity::from_secret(&[seed; 32]).id()).collect();
-        ids.sort();
-        let local = ids.remove(0);
-        let peers = ids.iter().map(|id| (*id, crate::identity::peer_id(id).unwrap())).collect();
-        let address: Multiaddr = "/ip4/127.0.0.1/tcp/1".parse().unwrap();
-        let addresses = if known { vec![address] } else { vec![] };
-        let book = AddressBook::new(ids.iter().map(|id| (*id, addresses.clone())));
-        Scene { dialer: Dialer::new(local, peers, now), book, others: ids, now }
-    }
-
-    #[test]
-    fn dials_a_handful_at_a_time_and_nobody_without_an_address() {
-        assert!(scene(20, false).dialer.wake(&scene(20, false).book).is_none());
-        let mut scene = scene(20, true);
-        let dials = scene.dialer.due(&scene.book, scene.now);
-        assert_eq!(dials.len(), limits::MAX_DIALS);
-        assert!(scene.dialer.wake(&scene.book).is_none());
-        assert!(scene.dialer.due(&scene.book, scene.now).is_empty());
-        scene.dialer.failed(dials[0].connection_id(), scene.now);
-        assert_eq!(scene.dialer.due(&scene.book, scene.now).len(), 1);
-    }
-
-    #[test]
-    fn pauses_double_up_to_the_longest() {
-        let mut scene = scene(1, true);
-        let mut last = Duration::ZERO;
-        for round in 0..40 {
-            let [dial] = &scene.dialer.due(&scene.book, scene.now)[..] else { panic!("one dial is due") };
-            scene.dialer.failed(dial.connection_id(), scene.now);
-            let next = scene.dialer.wake(&scene.book).unwrap();
-            last = next - scene.now;
-            assert!(
-                last >= limits::DIAL_BACKOFF_MIN && last <= limits::DIAL_BACKOFF_MAX,
-                "round {round}: {last:?}"
-            );
-            scene.now = next;
-        }
-        assert!(last >= limits::DIAL_BACKOFF_MAX.mul_f64(0.7));
-    }
-
-    #[test]
-    fn a_member_that_refuses_us_is_not_called_without_end() {
-        let mut scene = scene(1, true);
-        let member = scene.others[0];
-        for _ in 0..10 {
-            let [dial] = &scene.dialer.due(&scene.book, scene.now)[..] else { panic!("one dial is due") };
-            scene.dialer.established(dial.connection_id(), &member);
-            assert!(scene.dialer.wake(&scene.book).is_none(), "connected");
-            scene.dialer.disconnected(&member, false, scene.now);
-            scene.now = scene.dialer.wake(&scene.book).unwrap();
-        }
-        let before = scene.now;
-        scene.dialer.disconnected(&member, false, before);
-        assert!(scene.dialer.wake(&scene.book).unwrap() - before > limits::DIAL_BACKOFF_MAX / 2);
-        scene.dialer.disconnected(&member, true, before);
-        assert!(
-            scene.dialer.wake(&scene.book).unwrap() - before < Duration::from_secs(2),
-            "it had welcomed us"
-        );
-    }
-
-    #[test]
-    fn a_seed_is_dialled_until_its_owner_is_connected() {
-        let mut scene = scene(1, false);
-        let member = scene.others[0];
-        scene.dialer.add_seed("/ip4/127.0.0.1/tcp/9".parse().unwrap(), scene.now);
-        let [dial] = &scene.dialer.due(&scene.book, scene.now)[..] else { panic!("the seed is due") };
-        scene.dialer.established(dial.connection_id(), &member);
-        assert!(scene.dialer.wake(&scene.book).is_none());
-        scene.dialer.disconnected(&member, true, scene.now);
-        assert!(scene.dialer.wake(&scene.book).is_some());
-    }
-}
+mod tests;

@@ -37,7 +37,7 @@ pub(super) enum Content {
     /// Where the author listens, and its application status.
     Presence(Presence),
     /// The application's own.
-    Application(Vec<u8>),
+    Application(#[serde(deserialize_with = "codec::at_most::<{ limits::MAX_GOSSIP_BYTES }, _, _>")] Vec<u8>),
 }
 
 /// What a judged message says.
@@ -57,8 +57,6 @@ pub(super) enum Refusal {
     TooMuch,
     #[error("it cannot be read: {0}")]
     Unreadable(#[from] codec::CodecError),
-    #[error("{found} bytes, but at most {} are gossiped", limits::MAX_GOSSIP_BYTES)]
-    TooLarge { found: usize },
     #[error("bad presence: {0}")]
     Presence(#[from] BadPresence),
 }
@@ -68,11 +66,9 @@ impl Refusal {
     pub(super) fn acceptance(&self) -> MessageAcceptance {
         match self {
             Self::TooMuch => MessageAcceptance::Ignore,
-            Self::Anonymous
-            | Self::Stranger(_)
-            | Self::Unreadable(_)
-            | Self::TooLarge { .. }
-            | Self::Presence(_) => MessageAcceptance::Reject,
+            Self::Anonymous | Self::Stranger(_) | Self::Unreadable(_) | Self::Presence(_) => {
+                MessageAcceptance::Reject
+            }
         }
     }
 }
@@ -122,9 +118,6 @@ impl Judge {
         }
         let said = match codec::decode(&message.data)? {
             Content::Presence(presence) => Said::Presence(presence.check(&author)?),
-            Content::Application(bytes) if bytes.len() > limits::MAX_GOSSIP_BYTES => {
-                return Err(Refusal::TooLarge { found: bytes.len() });
-            }
             Content::Application(bytes) => Said::Application(bytes),
         };
         Ok((author, said))
@@ -217,10 +210,15 @@ mod tests {
         garbled.data.push(0);
         assert!(matches!(judge.judge(&garbled, now), Err(Refusal::Unreadable(_))));
         let large = message(Some(&member), &Content::Application(vec![0; limits::MAX_GOSSIP_BYTES + 1]));
-        assert!(matches!(judge.judge(&large, now), Err(Refusal::TooLarge { .. })));
+        assert!(matches!(judge.judge(&large, now), Err(Refusal::Unreadable(_))));
+        let largest = message(Some(&member), &Content::Application(vec![0; limits::MAX_GOSSIP_BYTES]));
+        assert!(judge.judge(&largest, now).is_ok());
         let chatty = Presence { status: vec![0; limits::MAX_STATUS_BYTES + 1], ..Presence::default() };
         let chatty = message(Some(&member), &Content::Presence(chatty));
-        assert!(matches!(judge.judge(&chatty, now), Err(Refusal::Presence(_))));
+        assert!(matches!(judge.judge(&chatty, now), Err(Refusal::Unreadable(_))));
+        let lost = Presence { addresses: vec!["nowhere".to_owned()], ..Presence::default() };
+        let lost = message(Some(&member), &Content::Presence(lost));
+        assert!(matches!(judge.judge(&lost, now), Err(Refusal::Presence(_))));
     }
 
     #[test]

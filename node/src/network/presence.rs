@@ -9,16 +9,19 @@ use std::{
     time::{Duration, Instant},
 };
 
-use consort_protocol::ids::MemberId;
-use libp2p::{Multiaddr, multiaddr::Protocol};
+use consort_protocol::{codec, ids::MemberId};
+use libp2p::{Multiaddr, PeerId, multiaddr::Protocol};
 use serde::{Deserialize, Serialize};
 
+use super::relay;
 use crate::{identity, limits};
 
 /// What a member announces, as it travels.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Presence {
+    #[serde(deserialize_with = "codec::at_most::<{ limits::MAX_ADDRESSES }, _, _>")]
     pub(super) addresses: Vec<String>,
+    #[serde(deserialize_with = "codec::at_most::<{ limits::MAX_STATUS_BYTES }, _, _>")]
     pub(super) status: Vec<u8>,
     pub(super) incarnation: u64,
     pub(super) counter: u64,
@@ -28,6 +31,7 @@ pub(super) struct Presence {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Exchange {
     pub(super) mine: Presence,
+    #[serde(deserialize_with = "codec::at_most::<{ limits::MAX_EXCHANGE_MEMBERS }, _, _>")]
     pub(super) others: Vec<(MemberId, Vec<String>)>,
 }
 
@@ -51,15 +55,10 @@ pub(super) enum BadPresence {
     NoAddress,
     #[error("an address of another peer")]
     ForeignAddress,
-    #[error("a status of {found} bytes, at most {} are allowed", limits::MAX_STATUS_BYTES)]
-    LongStatus { found: usize },
 }
 
 impl Presence {
     pub(super) fn check(self, member: &MemberId) -> Result<Heard, BadPresence> {
-        if self.status.len() > limits::MAX_STATUS_BYTES {
-            return Err(BadPresence::LongStatus { found: self.status.len() });
-        }
         let addresses = check_addresses(member, &self.addresses)?;
         Ok(Heard { addresses, status: self.status, incarnation: self.incarnation, counter: self.counter })
     }
@@ -100,6 +99,10 @@ pub(super) struct Announcer {
     incarnation: u64,
     counter: u64,
     listening: Vec<Multiaddr>,
+    /// The relays that lead here.
+    relays: Vec<PeerId>,
+    /// Whether others can dial where they see us come from.
+    forwarded: bool,
     /// The address that each member sees us come from.
     observed: BTreeMap<MemberId, IpAddr>,
     status: Vec<u8>,
@@ -109,11 +112,14 @@ pub(super) struct Announcer {
 }
 
 impl Announcer {
-    pub(super) fn new(members: usize, now: Instant) -> Self {
+    /// `forwarded` where ports of an address outside of this machine may lead here.
+    pub(super) fn new(members: usize, forwarded: bool, now: Instant) -> Self {
         Self {
             incarnation: rand::random(),
             counter: 0,
             listening: Vec::new(),
+            relays: Vec::new(),
+            forwarded,
             observed: BTreeMap::new(),
             status: Vec::new(),
             interval: limits::presence_interval(members),
@@ -144,8 +150,24 @@ impl Announcer {
         self.changed(now);
     }
 
-    /// A member says from where it sees us.
+    /// The relays that lead here from now on.
+    pub(super) fn set_relays(&mut self, relays: Vec<PeerId>, now: Instant) {
+        if self.relays != relays {
+            self.relays = relays;
+            self.changed(now);
+        }
+    }
+
+    /// The ways through relays, as others dial them.
+    pub(super) fn circuits(&self) -> impl Iterator<Item = Multiaddr> {
+        self.relays.iter().copied().map(relay::through)
+    }
+
+    /// A member says from where it sees us. Through a relay it sees the relay.
     pub(super) fn observed(&mut self, by: MemberId, address: &Multiaddr, now: Instant) {
+        if !self.forwarded || relay::is_circuit(address) {
+            return;
+        }
         let Some(ip) = ip_of(address) else { return };
         let before = self.addresses();
         self.observed.insert(by, ip);
@@ -185,8 +207,8 @@ impl Announcer {
         }
     }
 
-    /// Where others may find us: what we listen on, without loopback as soon as there is more, and the
-    /// same ports at an address from which two members at least see us come (port forwarding).
+    /// Where others may find us: through relays; what we listen on, without loopback as soon as there is
+    /// more; and the same ports at an address from which two members at least see us come (port forwarding).
     fn addresses(&self) -> Vec<Multiaddr> {
         let reachable: Vec<_> = self
             .listening
@@ -194,7 +216,7 @@ impl Announcer {
             .filter(|address| ip_of(address).is_some_and(|ip| !ip.is_loopback()))
             .collect();
         let local = if reachable.is_empty() { self.listening.iter().collect() } else { reachable };
-        let mut addresses: Vec<Multiaddr> = local.into_iter().cloned().collect();
+        let mut addresses: Vec<Multiaddr> = self.circuits().chain(local.into_iter().cloned()).collect();
         for ip in self.agreed() {
             for port in &self.listening {
                 let address = with_ip(port, ip);
@@ -270,7 +292,7 @@ mod tests {
     #[test]
     fn loopback_is_announced_only_where_there_is_nothing_else() {
         let now = Instant::now();
-        let mut announcer = Announcer::new(3, now);
+        let mut announcer = Announcer::new(3, true, now);
         announcer.bound("/ip4/127.0.0.1/tcp/4040".parse().unwrap(), now);
         assert_eq!(texts(&mut announcer), ["/ip4/127.0.0.1/tcp/4040"]);
         announcer.bound("/ip4/10.0.0.1/tcp/4040".parse().unwrap(), now);
@@ -280,7 +302,7 @@ mod tests {
     #[test]
     fn an_outside_address_needs_two_members_who_see_it() {
         let now = Instant::now();
-        let mut announcer = Announcer::new(3, now);
+        let mut announcer = Announcer::new(3, true, now);
         announcer.bound("/ip4/10.0.0.1/udp/4040/quic-v1".parse().unwrap(), now);
         let seen: Multiaddr = "/ip4/203.0.113.7/udp/61234/quic-v1".parse().unwrap();
         announcer.observed(member(1), &seen, now);
@@ -292,9 +314,40 @@ mod tests {
     }
 
     #[test]
+    fn who_is_reached_through_relays_says_so_and_takes_no_relay_for_itself() {
+        let now = Instant::now();
+        let relay = identity::peer_id(&member(9)).unwrap();
+        let mut announcer = Announcer::new(3, true, now);
+        announcer.bound("/ip4/10.0.0.1/tcp/4040".parse().unwrap(), now);
+        let seen = relay::circuit(relay, &"/ip4/203.0.113.7/tcp/4040".parse().unwrap());
+        announcer.observed(member(1), &seen, now);
+        announcer.observed(member(2), &seen, now);
+        assert_eq!(texts(&mut announcer), ["/ip4/10.0.0.1/tcp/4040"], "that is where the relay is");
+        announcer.set_relays(vec![relay], now);
+        let through = format!("/p2p/{relay}/p2p-circuit");
+        assert_eq!(texts(&mut announcer), [through.as_str(), "/ip4/10.0.0.1/tcp/4040"]);
+        let me = identity::peer_id(&member(1)).unwrap();
+        let told = check_addresses(&member(1), &[through.clone(), format!("{through}/p2p/{me}")]).unwrap();
+        assert_eq!(told, [relay::through(relay), relay::through(relay)]);
+        announcer.set_relays(vec![], now);
+        assert_eq!(texts(&mut announcer), ["/ip4/10.0.0.1/tcp/4040"]);
+    }
+
+    #[test]
+    fn nobody_is_sent_to_an_outside_address_that_leads_nowhere() {
+        let now = Instant::now();
+        let mut announcer = Announcer::new(3, false, now);
+        announcer.bound("/ip4/10.0.0.1/tcp/4040".parse().unwrap(), now);
+        for by in [1, 2] {
+            announcer.observed(member(by), &"/ip4/203.0.113.7/tcp/61234".parse().unwrap(), now);
+        }
+        assert_eq!(texts(&mut announcer), ["/ip4/10.0.0.1/tcp/4040"]);
+    }
+
+    #[test]
     fn a_change_is_announced_soon_but_not_too_often() {
         let start = Instant::now();
-        let mut announcer = Announcer::new(3, start);
+        let mut announcer = Announcer::new(3, true, start);
         announcer.announced(start);
         assert_eq!(announcer.due(), start + limits::PRESENCE_INTERVAL);
         announcer.set_status(vec![1], start);

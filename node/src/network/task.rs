@@ -30,10 +30,12 @@ use super::{
     link::{Link, Note},
     outbox::Outbox,
     presence::{Announcer, Exchange, Heard, split_peer},
+    reservations::Reservations,
 };
 use crate::limits;
 
 mod membership;
+mod reach;
 mod setup;
 mod swarm_events;
 
@@ -46,9 +48,12 @@ pub(super) struct Task {
     book: AddressBook,
     dialer: Dialer,
     announcer: Announcer,
+    reservations: Reservations,
+    /// Whether this node relays.
+    relays: bool,
     strangers: Strangers,
     /// In the order in which they came up.
-    connections: BTreeMap<MemberId, Vec<ConnectionId>>,
+    connections: BTreeMap<MemberId, Vec<Connection>>,
     links: BTreeMap<MemberId, LinkState>,
     attempts: u64,
     outbox: Outbox,
@@ -64,9 +69,16 @@ pub(super) struct Task {
     events: mpsc::Sender<Queued>,
     connected: watch::Sender<Arc<BTreeSet<MemberId>>>,
     addresses: watch::Sender<Vec<Multiaddr>>,
+    known: watch::Sender<BTreeMap<MemberId, Vec<Multiaddr>>>,
     stop: CancellationToken,
     /// Dropped with the task, which tells [`Network::shutdown`].
     _ended: mpsc::Receiver<()>,
+}
+
+/// A connection to a member.
+struct Connection {
+    id: ConnectionId,
+    relayed: bool,
 }
 
 /// A member with at least one connection.
@@ -96,9 +108,10 @@ impl Task {
                 slot = self.events.clone().reserve_owned().boxed().fuse();
             }
             self.dial();
+            self.reserve();
             self.announce();
-            let due = self.announcer.due();
-            let wake = self.dialer.wake(&self.book).map_or(due, |dial| dial.min(due));
+            let due = [self.dialer.wake(&self.book), self.reservations.wake()];
+            let wake = due.into_iter().flatten().fold(self.announcer.due(), Instant::min);
             tokio::select! {
                 () = self.stop.cancelled() => break,
                 () = self.events.closed() => break,
@@ -142,7 +155,7 @@ impl Task {
             tracing::trace!(peer = ?options.get_peer_id(), "dial");
             if let Err(error) = self.swarm.dial(options) {
                 tracing::debug!(%error, "dial refused");
-                self.dialer.failed(connection, now);
+                self.dialer.failed(connection, &self.book, now);
             }
         }
     }
@@ -261,7 +274,7 @@ impl Task {
         tracing::debug!(peer = %member, "restarted");
         if let Some((_, stale)) = self.connections.get(member).and_then(|all| all.split_last()) {
             for connection in stale {
-                self.swarm.close_connection(*connection);
+                self.swarm.close_connection(connection.id);
             }
         }
     }
@@ -270,6 +283,7 @@ impl Task {
         let news = self.book.hear(&member, heard, route);
         if news.addresses {
             self.dialer.hasten(&member, Instant::now());
+            self.publish_known();
         }
         if let Some(status) = news.status {
             self.outbox.status(member, status);
@@ -350,8 +364,14 @@ impl Task {
     /// Tells everybody who watches where this node listens.
     fn publish_addresses(&self) {
         let own = *self.swarm.local_peer_id();
-        let full = self.announcer.listening().iter().map(|address| address.clone().with(Protocol::P2p(own)));
+        let bound = self.announcer.listening().iter().cloned();
+        let full = bound.chain(self.announcer.circuits()).map(|address| address.with(Protocol::P2p(own)));
         self.addresses.send_replace(full.collect());
+    }
+
+    /// Tells everybody who watches where the others may be found.
+    fn publish_known(&self) {
+        self.known.send_replace(self.book.known());
     }
 }
 

@@ -1,23 +1,31 @@
-//! TCP with Noise and Yamux, and QUIC, under one swarm.
+//! TCP with Noise and Yamux, QUIC, and circuits through relays with Noise and Yamux, under one swarm.
 
 use std::net::{IpAddr, SocketAddr, TcpListener};
 
 use libp2p::{
-    Multiaddr, Swarm, SwarmBuilder, identity::Keypair, multiaddr::Protocol, noise, quic, tcp, yamux,
+    Multiaddr, Swarm, SwarmBuilder, identity::Keypair, multiaddr::Protocol, noise, quic, relay, tcp, yamux,
 };
 
 use super::{NetworkError, behaviour::Behaviour};
 use crate::limits;
 
-/// A swarm that listens nowhere yet.
-pub(super) fn swarm(identity: Keypair, behaviour: Behaviour) -> Result<Swarm<Behaviour>, NetworkError> {
+/// A swarm of so many members that listens nowhere yet.
+pub(super) fn swarm(
+    identity: Keypair,
+    members: usize,
+    behaviour: impl FnOnce(&Keypair, relay::client::Behaviour) -> Result<Behaviour, NetworkError>,
+) -> Result<Swarm<Behaviour>, NetworkError> {
     let setup = |error: &dyn std::fmt::Display| NetworkError::Setup(error.to_string());
+    let streams = limits::max_streams(members);
+    let multiplexing = || multiplexing(streams);
     let swarm = SwarmBuilder::with_existing_identity(identity)
         .with_tokio()
         .with_tcp(tcp::Config::new().nodelay(true), noise::Config::new, multiplexing)
         .map_err(|error| setup(&error))?
-        .with_quic_config(quic)
-        .with_behaviour(|_| behaviour)
+        .with_quic_config(|config| quic(config, streams))
+        .with_relay_client(noise::Config::new, multiplexing)
+        .map_err(|error| setup(&error))?
+        .with_behaviour(|identity, client| behaviour(identity, client).map_err(Into::into))
         .map_err(|error| setup(&error))?
         .with_swarm_config(|config| {
             config
@@ -62,16 +70,16 @@ fn innermost(error: &dyn std::error::Error) -> String {
     error.to_string()
 }
 
-fn multiplexing() -> yamux::Config {
+fn multiplexing(streams: usize) -> yamux::Config {
     let mut config = yamux::Config::default();
-    config.set_max_num_streams(limits::MAX_STREAMS);
+    config.set_max_num_streams(streams);
     config
 }
 
-fn quic(mut config: quic::Config) -> quic::Config {
+fn quic(mut config: quic::Config, streams: usize) -> quic::Config {
     config.max_idle_timeout = u32::try_from(limits::QUIC_IDLE.as_millis()).unwrap_or(u32::MAX);
     config.keep_alive_interval = limits::QUIC_KEEP_ALIVE;
-    config.max_concurrent_stream_limit = limits::MAX_STREAMS as u32;
+    config.max_concurrent_stream_limit = u32::try_from(streams).unwrap_or(u32::MAX);
     config.max_stream_data = limits::QUIC_STREAM_WINDOW;
     config.max_connection_data = limits::QUIC_CONNECTION_WINDOW;
     config

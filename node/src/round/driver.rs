@@ -55,6 +55,7 @@ use crate::{
 };
 
 use super::{
+    audit::audit,
     bulk::blocking,
     fetch::fetch,
     intake::Intake,

@@ -75,7 +75,7 @@ pub(super) async fn receive(
         patient(stream.read_exact(&mut packed)).await?;
         let (written, digest) = blocking(move || {
             io::Write::write_all(&mut file, &packed)?;
-            Ok((file, chunk_digest(chunk.index, &packed)))
+            Ok((file, chunk_digest(&chunk, &packed)))
         })
         .await?;
         file = written;

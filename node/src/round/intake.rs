@@ -228,11 +228,11 @@ impl Deposit {
     pub(super) async fn append(&mut self, packed: Vec<u8>) -> io::Result<()> {
         let chunk = self.next_chunk().ok_or_else(|| io::Error::other("more chunks than the vector has"))?;
         packing::check(&packed, chunk.len as usize, chunk.bits).map_err(io::Error::other)?;
-        let (file, index, offset) = (self.file.clone(), self.next_index(), self.written.bytes);
+        let (file, offset) = (self.file.clone(), self.written.bytes);
         let length = packed.len() as u64;
         let digest = blocking(move || {
             write_at(&file, &packed, offset)?;
-            Ok(chunk_digest(index, &packed))
+            Ok(chunk_digest(&chunk, &packed))
         })
         .await?;
         self.written.digests.push(digest);

@@ -10,7 +10,7 @@ use std::{
 
 use consort_protocol::{
     contract::Terms,
-    encoding::{Aggregate, Decoder, Layout, packing},
+    encoding::{Aggregate, Chunk, Decoder, Layout, packing},
     hash::Digest,
     masking::MaskPlan,
     messages::{
@@ -46,7 +46,7 @@ pub(crate) struct Results {
 pub(super) struct StoredSum {
     pub(super) root: Digest,
     layout: Layout,
-    file: File,
+    pub(super) file: File,
     path: PathBuf,
 }
 
@@ -122,7 +122,7 @@ impl Results {
                     .map(|index| {
                         let chunk = layout.chunk(index).ok_or_else(|| io::Error::other("no such chunk"))?;
                         let packed = intake.sum_chunk(chunk, &files, &plan)?;
-                        Ok((chunk_digest(index, &packed), packed))
+                        Ok((chunk_digest(&chunk, &packed), packed))
                     })
                     .collect();
                 for (digest, packed) in chunks? {
@@ -138,7 +138,42 @@ impl Results {
     }
 }
 
+#[cfg(feature = "lies")]
+impl Results {
+    /// Keeps another sum in place of one, with one bit changed. Test builds only.
+    pub(super) fn falsify(&self, root: &Digest) -> io::Result<Digest> {
+        let sum = self.get(root).ok_or_else(|| io::Error::other("no such sum"))?;
+        let mut out = self.begin()?;
+        let mut digests = Vec::new();
+        for chunk in sum.layout.chunks() {
+            let mut packed = vec![0; chunk.packed_len()];
+            read_at(&sum.file, &mut packed, sum.offset(&chunk))?;
+            if let Some(byte) = packed.first_mut().filter(|_| chunk.index == 0) {
+                *byte ^= 1;
+            }
+            io::Write::write_all(&mut out, &packed)?;
+            digests.push(chunk_digest(&chunk, &packed));
+        }
+        let root = vector_root(&digests);
+        self.keep(root, sum.layout.clone(), out)?;
+        Ok(root)
+    }
+}
+
 impl StoredSum {
+    pub(super) fn chunk_count(&self) -> u32 {
+        self.layout.chunk_count()
+    }
+
+    pub(super) fn chunk(&self, index: u32) -> io::Result<Chunk> {
+        self.layout.chunk(index).ok_or_else(|| io::Error::other("no such chunk"))
+    }
+
+    /// Where a chunk begins, in bytes; the same in every vector of the round.
+    pub(super) fn offset(&self, chunk: &Chunk) -> u64 {
+        self.layout.packed_offset(chunk)
+    }
+
     /// Turns the sum into the aggregate that users see.
     pub(super) fn decode(&self, terms: &Terms, survivors: usize) -> io::Result<Aggregate> {
         let mut decoder = Decoder::new(&terms.contract().task.spec, &self.layout, survivors);

@@ -26,7 +26,7 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 
 use crate::ledger::AttemptRecord;
 
-use super::intake::Intake;
+use super::{intake::Intake, upload::Source};
 
 /// A running round. Its jobs end with it.
 pub(super) struct Running {
@@ -42,6 +42,8 @@ pub(super) struct Running {
     pub(super) intake: Option<Arc<Intake>>,
     pub(super) jobs: JoinSet<()>,
     pub(super) upload: Option<AbortHandle>,
+    /// What my vector of the last session follows from.
+    pub(super) source: Option<Arc<Source>>,
     /// Vectors on their way to each standby.
     pub(super) passing_on: BTreeMap<MemberId, mpsc::Sender<MemberId>>,
     pub(super) attempts: Vec<AttemptRecord>,
@@ -77,6 +79,7 @@ impl Running {
             intake: None,
             jobs: JoinSet::new(),
             upload: None,
+            source: None,
             passing_on: BTreeMap::new(),
             attempts: Vec::new(),
             outcome: None,

@@ -83,9 +83,9 @@ impl Round {
         self.layout.chunks().map(|chunk| mask_chunk(&source.input, &source.plan, &chunk).unwrap()).collect()
     }
 
-    pub(super) fn root(chunks: &[Vec<u8>]) -> Digest {
+    pub(super) fn root(&self, chunks: &[Vec<u8>]) -> Digest {
         let digests: Vec<Digest> =
-            (0..).zip(chunks).map(|(index, packed)| chunk_digest(index, packed)).collect();
+            self.layout.chunks().zip(chunks).map(|(chunk, packed)| chunk_digest(&chunk, packed)).collect();
         vector_root(&digests)
     }
 }

@@ -96,10 +96,10 @@ async fn vectors_of_different_members_arrive_and_their_sum_is_exact() {
     let aggregator = Aggregator::new(&round);
     for number in 0..3 {
         let root = aggregator.upload(&round, number).await;
-        assert_eq!(root, Round::root(&round.chunks(&round.source(number))), "member {number}");
+        assert_eq!(root, round.root(&round.chunks(&round.source(number))), "member {number}");
     }
     let own = deposit(round.source(3), round.id(3), aggregator.intake.clone()).await.unwrap();
-    assert_eq!(own, Round::root(&round.chunks(&round.source(3))));
+    assert_eq!(own, round.root(&round.chunks(&round.source(3))));
     for numbers in [&[0, 1, 2, 3][..], &[0, 3], &[1, 2, 3]] {
         let root = aggregator.sum(&round, numbers).await;
         let sum = aggregator.results.get(&root).unwrap();
@@ -124,14 +124,14 @@ async fn an_interrupted_upload_goes_on_where_it_stopped() {
     let (far, served) = aggregator.serve(&round, 0, u64::MAX);
     send(&source, far, &mut digests).await.unwrap();
     let (outcome, read) = served.await.unwrap();
-    assert_eq!(outcome.unwrap(), Some(Round::root(&chunks)));
+    assert_eq!(outcome.unwrap(), Some(round.root(&chunks)));
     assert_eq!(read, request_bytes() + rest as u64);
     assert_eq!(digests.len(), chunks.len());
     // the answer may be lost too: asked again, nothing is sent again
     let (far, served) = aggregator.serve(&round, 0, u64::MAX);
     send(&source, far, &mut digests).await.unwrap();
     let (outcome, read) = served.await.unwrap();
-    assert_eq!((outcome.unwrap(), read), (Some(Round::root(&chunks)), request_bytes()));
+    assert_eq!((outcome.unwrap(), read), (Some(round.root(&chunks)), request_bytes()));
 }
 
 #[tokio::test]
@@ -200,7 +200,7 @@ async fn bytes_beyond_the_vector_are_not_read() {
     far.write_all(&chunks.concat()).await.unwrap();
     let _ = far.write_all(&[0; 1000]).await;
     let (outcome, read) = served.await.unwrap();
-    assert_eq!(outcome.unwrap(), Some(Round::root(&chunks)));
+    assert_eq!(outcome.unwrap(), Some(round.root(&chunks)));
     assert_eq!(read, request_bytes() + round.layout.packed_len());
     assert_eq!(far.read_u8().await.unwrap(), ACCEPTED);
 }
@@ -236,8 +236,10 @@ async fn a_newer_stream_of_a_member_takes_over_from_a_stalled_one() {
     far.write_all(&chunks[1][..100]).await.unwrap();
     let began = tokio::time::Instant::now();
     let (again, served) = aggregator.serve(&round, 0, u64::MAX);
-    send(&round.source(0), again, &mut vec![chunk_digest(0, &chunks[0])]).await.unwrap();
-    assert_eq!(served.await.unwrap().0.unwrap(), Some(Round::root(&chunks)));
+    send(&round.source(0), again, &mut vec![chunk_digest(&round.layout.chunk(0).unwrap(), &chunks[0])])
+        .await
+        .unwrap();
+    assert_eq!(served.await.unwrap().0.unwrap(), Some(round.root(&chunks)));
     assert_eq!(began.elapsed().as_secs(), 0, "on the paused clock: nobody waited for a time-out");
     assert!(stalled.await.unwrap().0.unwrap_err().to_string().contains("newer stream"));
 }
@@ -375,10 +377,10 @@ async fn a_sum_with_another_root_is_refused_and_removed() {
             near.write_u8(ACCEPTED).await.unwrap();
             near.write_all(&sent).await.unwrap();
         });
-        let fetched = fetch::receive(far, &member.results, &round.layout, Round::root(&chunks)).await;
+        let fetched = fetch::receive(far, &member.results, &round.layout, round.root(&chunks)).await;
         assert_eq!(fetched.err().unwrap().to_string(), error);
         giver.await.unwrap();
-        assert!(member.results.get(&Round::root(&chunks)).is_none());
+        assert!(member.results.get(&round.root(&chunks)).is_none());
         assert_eq!(member.files(), 0);
     }
 }

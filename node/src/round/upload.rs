@@ -137,6 +137,6 @@ fn mask_from(source: Arc<Source>, first: u32) -> mpsc::Receiver<io::Result<Vec<M
 fn mask(source: &Source, index: u32) -> io::Result<MaskedChunk> {
     let chunk = source.layout.chunk(index).ok_or_else(|| io::Error::other("no such chunk"))?;
     let packed = mask_chunk(&source.input, &source.plan, &chunk).map_err(io::Error::other)?;
-    let digest = chunk_digest(index, &packed);
+    let digest = chunk_digest(&chunk, &packed);
     Ok(MaskedChunk { index, packed, digest })
 }

@@ -9,6 +9,7 @@ use std::{
 
 use consort_node::{
     Node, NodeOptions,
+    config::Reach,
     consortium::Draft,
     events::{NoObserver, Observer},
     home::Home,
@@ -117,6 +118,13 @@ impl Consortium {
         Node::start(self.options(index, chain, peers), Arc::new(NoObserver)).unwrap()
     }
 
+    /// A node of this process that is reached in another way than the rest.
+    pub(crate) fn reached(&self, index: usize, listen: &[&str], reach: Reach, peers: Vec<Multiaddr>) -> Node {
+        let listen = listen.iter().map(|address| address.parse().unwrap()).collect();
+        let options = NodeOptions { listen, reach, ..self.options(index, self.chain(), peers) };
+        Node::start(options, Arc::new(NoObserver)).unwrap()
+    }
+
     fn options(&self, index: usize, consortium: Chain, peers: Vec<Multiaddr>) -> NodeOptions {
         let home = Home::open(&self.home(index)).unwrap();
         NodeOptions {
@@ -124,6 +132,7 @@ impl Consortium {
             home,
             consortium,
             listen: vec![ANY_PORT.parse().unwrap()],
+            reach: Reach::default(),
             peers,
         }
     }

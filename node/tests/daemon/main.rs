@@ -4,12 +4,14 @@
 //! a hang into a failure.
 
 mod consortium;
+mod doctor;
 mod evidence;
 mod failover;
 mod founding;
 mod membership;
 mod process;
 mod refused;
+mod relays;
 mod rounds;
 mod running;
 mod under_load;

@@ -145,7 +145,7 @@ fn copy(submission: &Submission) -> Submission {
     Submission { leaves: leaves.clone(), reduce: *reduce, label: label.clone(), query: *query, clip: *clip }
 }
 
-async fn submit(
+pub(crate) async fn submit(
     nodes: &[Node],
     submissions: impl Iterator<Item = Submission>,
 ) -> Vec<Result<RoundResult, SubmitError>> {
@@ -172,7 +172,7 @@ pub(crate) fn members(consortium: &Consortium, ids: &[MemberId]) -> Vec<usize> {
     indices
 }
 
-async fn stop(nodes: Vec<Node>) {
+pub(crate) async fn stop(nodes: Vec<Node>) {
     for node in nodes {
         within(node.shutdown()).await;
     }

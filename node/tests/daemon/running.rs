@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use consort_node::{
+    config::Reach,
     identity::NodeIdentity,
     network::{self, NetworkConfig},
 };
@@ -51,6 +52,8 @@ async fn strangers_are_refused() {
     let (network, _events) = network::start(NetworkConfig {
         identity: stranger.keypair(),
         listen: vec![ANY_PORT.parse().unwrap()],
+        reach: Reach::default(),
+        remembered: BTreeMap::new(),
         peers: vec![daemon.address.parse().unwrap()],
         // it thinks itself a member, and names the consortium rightly
         members: BTreeMap::from([(stranger.id(), vec![]), (consortium.id(0), vec![])]),

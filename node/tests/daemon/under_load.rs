@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use consort_node::{
+    config::Reach,
     identity::NodeIdentity,
     network::{self, Network, NetworkConfig},
 };
@@ -81,6 +82,8 @@ async fn members_under_a_flood_complete_their_rounds() {
     let (flooder, mut events) = network::start(NetworkConfig {
         identity: consortium.identities[4].keypair(),
         listen: vec![ANY_PORT.parse().unwrap()],
+        reach: Reach::default(),
+        remembered: BTreeMap::new(),
         peers: vec![address(&nodes[0]).await],
         members: everybody.collect::<BTreeMap<_, _>>(),
         consortium: *consortium.manifest().digest(),

@@ -3,6 +3,7 @@
 use std::{collections::BTreeMap, future::Future, time::Duration};
 
 use consort_node::{
+    config::Reach,
     identity::NodeIdentity,
     network::{self, Event, EventStream, Network, NetworkConfig},
 };
@@ -34,6 +35,23 @@ pub(crate) fn id(index: u8) -> MemberId {
     identity(index).id()
 }
 
+/// A member that listens nowhere and wants nothing special.
+pub(crate) fn config(
+    identity: &NodeIdentity,
+    members: BTreeMap<MemberId, Vec<Multiaddr>>,
+    peers: &[Multiaddr],
+) -> NetworkConfig {
+    NetworkConfig {
+        identity: identity.keypair(),
+        listen: Vec::new(),
+        reach: Reach::default(),
+        peers: peers.to_vec(),
+        members,
+        remembered: BTreeMap::new(),
+        consortium: CONSORTIUM,
+    }
+}
+
 /// A running member.
 pub(crate) struct Node {
     pub(crate) network: Network,
@@ -53,15 +71,13 @@ impl Node {
         listen: &str,
         peers: &[Multiaddr],
     ) -> Self {
+        let listen = vec![listen.parse().unwrap()];
+        Self::start_with(NetworkConfig { listen, ..config(identity, members, peers) })
+    }
+
+    pub(crate) fn start_with(config: NetworkConfig) -> Self {
         let runtime = Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
         let entered = runtime.enter();
-        let config = NetworkConfig {
-            identity: identity.keypair(),
-            listen: vec![listen.parse().unwrap()],
-            peers: peers.to_vec(),
-            members,
-            consortium: CONSORTIUM,
-        };
         let (network, events) = network::start(config).unwrap();
         drop(entered);
         Self { network, events, runtime: Some(runtime) }

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use consort_node::network::{self, Event, Network, NetworkConfig, NetworkError, SendError};
 use libp2p::multiaddr::Protocol;
 
-use super::consortium::{CONSORTIUM, Node, QUIC, TCP, id, identity, line, manifest, within};
+use super::consortium::{Node, QUIC, TCP, config, id, identity, line, manifest, within};
 
 async fn a_line_of_knowledge_becomes_a_full_mesh(listen: &str) {
     let mut nodes = line(5, listen).await;
@@ -196,11 +196,8 @@ async fn a_taken_port_and_a_foreign_identity_are_named() {
         let mut address = holder.address().await;
         assert!(matches!(address.pop(), Some(Protocol::P2p(_))));
         let config = |index| NetworkConfig {
-            identity: identity(index).keypair(),
             listen: vec![address.clone()],
-            peers: vec![],
-            members: manifest(2),
-            consortium: CONSORTIUM,
+            ..config(&identity(index), manifest(2), &[])
         };
         let refused = network::start(config(1)).err().unwrap();
         assert!(

@@ -6,6 +6,8 @@ mod consortium;
 mod discovery;
 mod gossip;
 mod hostile;
+mod impostor;
 mod limits;
 mod raw;
+mod relays;
 mod transfer;

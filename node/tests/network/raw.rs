@@ -70,6 +70,11 @@ impl Raw {
         within(self.control.open_stream(self.peer, protocol)).await.unwrap().compat()
     }
 
+    /// The streams of this protocol that the node opens.
+    pub(crate) fn accept(&mut self, protocol: StreamProtocol) -> libp2p_stream::IncomingStreams {
+        self.control.accept(protocol).unwrap()
+    }
+
     /// A control stream that the node has welcomed.
     pub(crate) async fn control(&mut self) -> Compat<libp2p::Stream> {
         let mut stream = self.open(CONTROL).await;

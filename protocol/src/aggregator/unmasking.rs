@@ -21,7 +21,6 @@ use crate::{
     hash::Digest,
     ids::MemberId,
     io::Output,
-    masking::{MaskPlan, MaskSeed, Sign, pairwise_mask_seed, self_mask_seed},
     messages::{
         Message,
         consistency_check::Certificate,
@@ -29,11 +28,13 @@ use crate::{
         share_keys::{DealtCommitments, MaskSet},
         unmasking::{Reveal, RevealedShare},
     },
+    mutation::{Check, checked},
+    opening::{Opening, lifting},
     phase::Phase,
     report::AbortReason,
     roster::Session,
     seat::{self, Outputs, Seat},
-    sharing::{Lagrange, RecoveredMaskKey, RecoveredSecret, Share, ShareIndex, Verifier},
+    sharing::{Lagrange, RecoveredSecret, Share, ShareIndex, Verifier},
     signing::Signed,
 };
 
@@ -92,7 +93,7 @@ impl Unmasking {
             let survived = self.certificate.survivors.contains(dealer);
             self.mask_set.contains(dealer) && survived == matches!(share, RevealedShare::SelfMask(_))
         };
-        if !shares.iter().all(right_kind) {
+        if !shares.iter().all(right_kind) && checked(Check::RevealedKind) {
             return Err(FaultKind::RevealKind);
         }
         reveal.verify().map_err(|_| FaultKind::Signature)?;
@@ -111,8 +112,10 @@ impl Unmasking {
     ) -> Progress<Self, State> {
         let needed = self.session.threshold().get();
         while self.reveals.len() >= needed {
-            match self.plan(rng) {
-                Ok(plan) => {
+            match self.secrets(rng) {
+                Ok(secrets) => {
+                    let opening = Opening::of(&secrets);
+                    let plan = lifting(&self.session, &self.certificate.survivors, secrets);
                     out.push(Output::Unmask(self.certificate.survivors.clone(), Box::new(plan)));
                     let Self { session, certificate, mask_set, announced, .. } = self;
                     let mask_set = mask_set.statement().clone();
@@ -120,6 +123,7 @@ impl Unmasking {
                         session,
                         certificate,
                         mask_set,
+                        opening,
                         announced,
                     }));
                 }
@@ -139,43 +143,11 @@ impl Unmasking {
         Progress::Waiting(self)
     }
 
-    /// The masks that are left in the sum of the survivors' vectors, with the signs that take them off.
-    fn plan(&self, rng: &mut impl CryptoRng) -> Result<MaskPlan, Failed> {
+    /// One secret of each dealer: of a survivor its self mask, of each other its mask key.
+    fn secrets(&self, rng: &mut impl CryptoRng) -> Result<Vec<(MemberId, RecoveredSecret)>, Failed> {
         let mut lagrange = BTreeMap::new();
         let recover = |dealer| Ok((dealer, self.recover(&dealer, &mut lagrange, rng)?));
-        // all of them before any mask is derived, so that a wrong share costs little
-        let secrets = self.mask_set.ids().map(recover).collect::<Result<Vec<_>, _>>()?;
-        let mut masks = Vec::new();
-        for (dealer, secret) in secrets {
-            if self.certificate.survivors.contains(&dealer) {
-                let seed = self_mask_seed(&secret.into_self_mask(), &self.session.id());
-                masks.push((Sign::Subtract, seed));
-            } else {
-                masks.extend(self.pairwise_masks(&dealer, &secret.into_mask_key()));
-            }
-        }
-        Ok(MaskPlan::new(masks))
-    }
-
-    /// What the surviving neighbours of a lost member put on for its sake.
-    fn pairwise_masks<'a>(
-        &'a self,
-        lost: &'a MemberId,
-        key: &'a RecoveredMaskKey,
-    ) -> impl Iterator<Item = (Sign, MaskSeed)> + 'a {
-        let session = &self.session;
-        let position = session.position(lost);
-        let lost_key = session.participant(lost).map(|participant| participant.mask_key);
-        position.into_iter().flat_map(|position| session.graph().of(position)).filter_map(move |neighbour| {
-            let neighbour = session.participants().get(neighbour)?;
-            if !self.certificate.survivors.contains(&neighbour.id) {
-                return None;
-            }
-            let shared = key.diffie_hellman(&neighbour.mask_key)?;
-            let (one, other) = ((neighbour.id, &neighbour.mask_key), (*lost, lost_key.as_ref()?));
-            let seed = pairwise_mask_seed(&shared, &session.id(), one, other);
-            Some((Sign::for_pair(&neighbour.id, lost).inverse(), seed))
-        })
+        self.mask_set.ids().map(recover).collect()
     }
 
     fn recover(
@@ -240,17 +212,16 @@ pub(super) struct Summing {
     pub(super) session: Arc<Session>,
     certificate: Certificate,
     mask_set: Signed<MaskSet>,
+    opening: Opening,
     pub(super) announced: Vec<Message>,
 }
 
 impl Summing {
     pub(super) fn summed(self, seat: &Seat, root: Digest, out: &mut Outputs) -> Result<Publish, AbortReason> {
-        let sum = seat.sign(Sum {
-            session: self.session.id(),
-            survivors: self.certificate.survivors.digest(),
-            root,
-        })?;
-        let published = Published { sum, certificate: self.certificate, mask_set: self.mask_set };
-        Ok(Publish::begin(seat, self.session, published, self.announced, out))
+        let Self { session, certificate, mask_set, opening, announced } = self;
+        let sum =
+            seat.sign(Sum { session: session.id(), survivors: certificate.survivors.digest(), root })?;
+        let published = Published { sum, certificate, mask_set, opening: Some(opening) };
+        Ok(Publish::begin(seat, session, published, announced, out))
     }
 }

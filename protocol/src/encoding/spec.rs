@@ -8,7 +8,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use super::layout::{Layout, Segment};
-use crate::array::Dtype;
+use crate::{array::Dtype, codec};
 
 /// Clip of floats where nobody chose one.
 pub const DEFAULT_CLIP: f64 = 16.0;
@@ -60,6 +60,7 @@ pub enum Encoding {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Leaf {
     /// Sides of the array; empty for a scalar. No side is 0.
+    #[serde(deserialize_with = "codec::at_most::<MAX_RANK, _, _>")]
     pub shape: Vec<u64>,
     /// Element type of the members' inputs.
     pub dtype: Dtype,
@@ -103,6 +104,7 @@ impl Reduction {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct VectorSpec {
     /// The arrays, in the order of the input; 1 to [`MAX_LEAVES`].
+    #[serde(deserialize_with = "codec::at_most::<MAX_LEAVES, _, _>")]
     pub leaves: Vec<Leaf>,
     /// Sum, mean or weighted mean; one for all arrays.
     pub reduction: Reduction,

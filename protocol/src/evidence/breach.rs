@@ -13,6 +13,7 @@ use crate::{
         advertise_keys::Roster,
         consistency_check::{Proposal, Proposed, SurvivorSet, Vote},
         failover::Timeout,
+        publish::Published,
         share_keys::{Dealing, DealtCommitments, MaskSet, Receipt, SecretKind},
         unmasking::{RevealedDigests, RevealedShare},
     },
@@ -21,7 +22,7 @@ use crate::{
     signing::Signed,
 };
 
-use super::{Crime, EvidenceError};
+use super::{Crime, Disproof, EvidenceError};
 
 /// A statement that breaks a rule by itself. All but the first need a session whose roster is in order.
 #[derive(Clone, PartialEq, Serialize, Deserialize)]
@@ -42,6 +43,8 @@ pub enum Breach {
     /// A time-out that does not report a vote cast in its slot or an earlier one: it was hidden, or cast
     /// against the promise.
     Promise(Signed<Timeout>, Signed<Vote>),
+    /// A published sum that is not the sum of the certified vectors.
+    Sum(Box<Published>, Box<Disproof>),
 }
 
 /// What is shown of a dealing: the commitments to one secret and, where they are in order, its share.
@@ -118,6 +121,7 @@ impl Breach {
             Self::Dealing(it, _) => Some(it.signer),
             Self::Reveal(it, ..) | Self::RevealedKind(it, _) => Some(it.signer),
             Self::Promise(it, _) => Some(it.signer),
+            Self::Sum(it, _) => Some(it.sum.signer),
         }
     }
 
@@ -162,6 +166,11 @@ impl Breach {
                 timeout.verify()?;
                 vote.verify()?;
                 (broken(&in_order(session)?, timeout, vote)?, timeout.signer, Crime::HiddenVote)
+            }
+            Self::Sum(published, disproof) => {
+                published.sum.verify()?;
+                let guilty = disproof.holds_against(&in_order(session)?, published)?;
+                (guilty, published.sum.signer, Crime::FalseSum)
             }
         };
         if guilty { Ok((culprit, crime)) } else { Err(EvidenceError::Harmless) }

@@ -1,6 +1,7 @@
 //! The guilty are convicted by each kind of evidence, and nobody honest by any.
 
 mod honest;
+mod sum;
 mod transcript;
 
 use super::*;

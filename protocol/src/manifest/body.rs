@@ -6,7 +6,7 @@ use ed25519_dalek::VerifyingKey;
 use serde::{Deserialize, Serialize};
 
 use super::{MAX_MEMBERS, MIN_MEMBERS, ManifestError, Policy, max_corrupt, quorum};
-use crate::{hash::Digest, ids::MemberId, sharing::Threshold, signing::Statement};
+use crate::{codec, hash::Digest, ids::MemberId, sharing::Threshold, signing::Statement};
 
 const MAX_NAME_BYTES: usize = 64;
 const MAX_ADDRESSES: usize = 8;
@@ -20,6 +20,7 @@ pub struct MemberEntry {
     /// What people call it; no two members have the same name.
     pub name: String,
     /// Multiaddresses where it can be found; may be empty.
+    #[serde(deserialize_with = "codec::at_most::<MAX_ADDRESSES, _, _>")]
     pub addresses: Vec<String>,
     /// Whether it takes its turn as aggregator.
     pub may_aggregate: bool,
@@ -38,6 +39,7 @@ pub struct ManifestBody {
     /// Digest of the manifest of the epoch before; nothing in epoch 0.
     pub previous: Option<Digest>,
     /// The members in ascending order of their ids.
+    #[serde(deserialize_with = "codec::at_most::<MAX_MEMBERS, _, _>")]
     pub members: Vec<MemberEntry>,
     /// The rules.
     pub policy: Policy,

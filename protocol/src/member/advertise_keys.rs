@@ -17,6 +17,7 @@ use crate::{
         advertise_keys::{Advertisement, Roster},
         share_keys::SealedShares,
     },
+    mutation::{Check, checked},
     phase::Phase,
     report::AbortReason,
     roster::Session,
@@ -125,7 +126,8 @@ impl AdvertiseKeys {
     pub(super) fn check(&self, seat: &Seat, roster: &Signed<Roster>) -> Result<Session, FaultKind> {
         let session = Session::new(seat.terms.clone(), roster, &seat.seen)?;
         let mine = session.position(&seat.me).and_then(|at| roster.body.advertisements.get(at));
-        if mine == Some(&self.advertisement) { Ok(session) } else { Err(FaultKind::Altered) }
+        let unaltered = mine == Some(&self.advertisement) || !checked(Check::OwnAdvertisement);
+        if unaltered { Ok(session) } else { Err(FaultKind::Altered) }
     }
 
     pub(super) fn roster_accepted(

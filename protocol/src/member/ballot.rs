@@ -14,6 +14,7 @@ use crate::{
         consistency_check::{Proposal, Proposed, SurvivorSet, Value},
         failover::{LatestVote, NewSlot, Passage, ShownNewSlot, Timeout},
     },
+    mutation::{Check, checked},
     roster::Session,
     signing::Signed,
     slots::{Allowed, Slots},
@@ -77,14 +78,14 @@ impl Ballot {
         if proposal.body.slot != self.slot {
             return Err(FaultKind::Session);
         }
-        if let Some(voted) = self.voted {
+        if let Some(voted) = self.voted.filter(|_| checked(Check::OneVote)) {
             return if voted == proposal.digest() { Ok(None) } else { Err(FaultKind::Equivocation) };
         }
-        if self.has_given_up() {
+        if self.has_given_up() && checked(Check::Promise) {
             return Ok(None);
         }
         let value = proposal.body.value.value();
-        if !self.allowed.allows(&value) {
+        if !self.allowed.allows(&value) && checked(Check::AllowedValue) {
             return Err(FaultKind::NotAllowed);
         }
         let passage = Passage { new_slot: self.new_slot.clone(), proposal: proposal.clone() };
@@ -144,7 +145,8 @@ impl Ballot {
         shown: &ShownNewSlot,
     ) -> Result<Option<Allowed>, FaultKind> {
         let NewSlot { slot, .. } = shown.new_slot.body;
-        if slot < self.slot || self.given_up.is_some_and(|given_up| given_up >= slot) {
+        let promised = self.given_up.is_some_and(|given_up| given_up >= slot) && checked(Check::Promise);
+        if slot < self.slot || promised {
             return Ok(None);
         }
         if slot == self.slot {

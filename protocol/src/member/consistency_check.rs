@@ -13,6 +13,7 @@ use crate::{
         Message,
         consistency_check::{Certificate, Proposal, Proposed, SurvivorSet, Value, Vote},
     },
+    mutation::{Check, checked},
     phase::Phase,
     report::AbortReason,
     roster::Session,
@@ -32,7 +33,7 @@ pub(super) fn check(
 ) -> Result<Option<Value>, FaultKind> {
     if let Proposed::Survivors { statements, .. } = &proposal.body.value {
         let mine = statements.iter().find(|statement| statement.signer == seat.me);
-        if mine.is_some_and(|mine| Some(&mine.body.root) != root) {
+        if mine.is_some_and(|mine| Some(&mine.body.root) != root) && checked(Check::OwnRoot) {
             return Err(FaultKind::Altered);
         }
     }
@@ -70,5 +71,6 @@ pub(super) fn check_certified(
 
 fn check_mine(seat: &Seat, masked: &Masked, survivors: &SurvivorSet) -> Result<(), FaultKind> {
     let mine = survivors.root_of(&seat.me);
-    if mine.is_some() && mine != masked.root() { Err(FaultKind::Altered) } else { Ok(()) }
+    let altered = mine.is_some() && mine != masked.root() && checked(Check::OwnRoot);
+    if altered { Err(FaultKind::Altered) } else { Ok(()) }
 }

@@ -12,6 +12,7 @@ use crate::{
     io::{JournalEntry, Output},
     masking::{MaskPlan, Sign, pairwise_mask_seed, self_mask_seed},
     messages::{Message, masked_input::MaskedInput},
+    mutation::{Check, checked},
     phase::Phase,
     report::AbortReason,
     roster::Session,
@@ -76,11 +77,11 @@ impl Masked {
         }
         let statement = match &self.statement {
             Some(statement) if statement.body.root == root => statement.clone(),
-            Some(_) => {
+            Some(_) if checked(Check::OneVector) => {
                 let detail = "the vector was not the same when it was made again".into();
                 return Err(AbortReason::Local { phase: Phase::MaskedInput, detail });
             }
-            None => {
+            _ => {
                 let body = MaskedInput { session: session.id(), mask_set: *self.mask_set.digest(), root };
                 let statement = seat.sign(body)?;
                 out.push(Output::Journal(JournalEntry::InputSent(session.id(), root)));

@@ -134,7 +134,11 @@ impl Playing {
                 if self.fetching.contains_key(&root) || self.fetching.len() >= MAX_FETCHING {
                     return Ok(());
                 }
-                publish::check(&self.session, &published)?;
+                publish::check(&self.session, from, &published)?;
+                // somebody who cannot show them passes it on; others can
+                if published.opening.is_none() && self.audits(seat, &published) {
+                    return Ok(());
+                }
                 if self.fetching.is_empty() {
                     out.push(Output::Phase(Phase::Publish));
                 }
@@ -218,6 +222,12 @@ impl Playing {
             other => other,
         };
         Ok(())
+    }
+
+    /// Whether I can add up for myself what this says, and have not done so as its aggregator.
+    pub(super) fn audits(&self, seat: &Seat, published: &Published) -> bool {
+        let survivors = &published.certificate.survivors;
+        published.sum.signer != seat.me && self.standing_by.holds(seat, self.root(), survivors)
     }
 
     /// The vector is with an aggregator.

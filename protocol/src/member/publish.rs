@@ -3,25 +3,32 @@
 //! A result is accepted, from whoever passes it on, when
 //! 1. the aggregator of the certificate's slot signed it for this session;
 //! 2. its certificate is valid, and for the set that the result names;
-//! 3. its mask set is one of this session.
+//! 3. its mask set is one of this session;
+//! 4. the secrets that it shows are those whose points were advertised, and its author shows them.
+//!
+//! Whoever holds all vectors of the set, a standby, adds them up itself before it acknowledges; it takes no result
+//! that does not show the secrets.
 
 use crate::{
     certificate::{AcceptedMaskSet, check_certificate},
+    evidence::{Breach, Disproof, Evidence},
     fault::FaultKind,
+    ids::MemberId,
     io::{JournalEntry, Output},
     messages::{
         Message,
         publish::{Acknowledgement, Published},
     },
+    mutation::{Check, checked},
     report::{AbortReason, Outcome},
     roster::Session,
     seat::{Outputs, Seat, send},
 };
 
-pub(super) fn check(session: &Session, published: &Published) -> Result<(), FaultKind> {
-    let Published { sum, certificate, mask_set } = published;
+pub(super) fn check(session: &Session, from: MemberId, published: &Published) -> Result<(), FaultKind> {
+    let Published { sum, certificate, mask_set, opening } = published;
     let expected = session.terms().holder(certificate.slot).ok_or(FaultKind::Session)?;
-    if sum.signer != expected {
+    if sum.signer != expected && checked(Check::ResultAuthor) {
         return Err(FaultKind::Author { signer: sum.signer, expected });
     }
     if sum.body.session != session.id() || sum.body.survivors != certificate.survivors.digest() {
@@ -29,7 +36,35 @@ pub(super) fn check(session: &Session, published: &Published) -> Result<(), Faul
     }
     sum.verify().map_err(|_| FaultKind::Signature)?;
     let shown = AcceptedMaskSet::check(session, mask_set)?;
-    check_certificate(session, &shown, certificate)
+    if checked(Check::ResultCertificate) {
+        check_certificate(session, &shown, certificate)?;
+    }
+    match opening {
+        Some(opening) => opening.check(session, &shown, &certificate.survivors).map(drop),
+        None if from == sum.signer => Err(FaultKind::Opening),
+        None => Ok(()),
+    }
+}
+
+/// The sum is here: whoever holds the vectors adds them up. Gives whether it does.
+pub(super) fn audit(session: &Session, published: &Published, out: &mut Outputs) -> Result<(), FaultKind> {
+    let mask_set = AcceptedMaskSet::check(session, &published.mask_set)?;
+    let opening = published.opening.as_ref().ok_or(FaultKind::Opening)?;
+    let plan = opening.check(session, &mask_set, &published.certificate.survivors)?;
+    out.push(Output::Audit(Box::new(published.clone()), Box::new(plan)));
+    Ok(())
+}
+
+/// The sum is false: everybody is shown why, and this member does not take it.
+pub(super) fn disproved(
+    session: &Session,
+    published: Published,
+    disproof: Box<Disproof>,
+    out: &mut Outputs,
+) -> AbortReason {
+    let breach = Breach::Sum(Box::new(published), disproof);
+    out.extend(Evidence::breach(session, breach).map(|it| Output::Evidence(Box::new(it))));
+    AbortReason::FalseSum
 }
 
 /// The sum is here: whoever announced it hears of it, and the attempt is over.

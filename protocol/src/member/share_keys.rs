@@ -27,6 +27,7 @@ use crate::{
         Message,
         share_keys::{Dealing, DealtCommitments, DealtShares, MaskSet, Receipt, SealedShares},
     },
+    mutation::{Check, checked},
     phase::Phase,
     report::AbortReason,
     roster::Session,
@@ -233,7 +234,7 @@ impl ShareKeys {
                 return Err(FaultKind::Altered);
             }
             let (found, needed) = (dealers.iter().filter(holds).count(), self.session.threshold().get());
-            if found < needed {
+            if found < needed && checked(Check::SharesHeld) {
                 return Err(FaultKind::Unconfirmed { found, needed });
             }
         }
@@ -290,10 +291,9 @@ impl ShareKeys {
             mask_key.verifier(threshold, &dealer.mask_key.point()).map_err(|_| FaultKind::Commitments)?;
         let self_mask =
             self_mask.verifier(threshold, &dealer.self_mask).map_err(|_| FaultKind::Commitments)?;
-        mask_key
-            .verify(index, &dealt.mask_key)
-            .and_then(|()| self_mask.verify(index, &dealt.self_mask))
-            .map_err(|_| FaultKind::Share)
+        let right = mask_key.verify(index, &dealt.mask_key).is_ok()
+            && self_mask.verify(index, &dealt.self_mask).is_ok();
+        if right || !checked(Check::DealtShares) { Ok(()) } else { Err(FaultKind::Share) }
     }
 }
 

@@ -48,6 +48,14 @@ impl StandingBy {
         Ok(self.confirm(seat, root, out)?)
     }
 
+    /// Whether every vector of the set is here.
+    pub(super) fn holds(&self, seat: &Seat, mine: Option<Digest>, survivors: &SurvivorSet) -> bool {
+        survivors.0.iter().all(|(member, root)| {
+            let held = if *member == seat.me { mine.as_ref() } else { self.held.get(member) };
+            held == Some(root)
+        })
+    }
+
     /// Vectors of these survivors that are here and whose owners cannot send them again.
     pub(super) fn orphans(&self, seat: &Seat, survivors: &SurvivorSet) -> Vec<MemberId> {
         let gone = survivors.0.iter().filter(|(owner, _)| *owner != seat.me && seat.absent.contains(owner));
@@ -74,11 +82,7 @@ impl StandingBy {
         out: &mut Outputs,
     ) -> Result<(), AbortReason> {
         let Some(StandbyRequest { session, slot, survivors }) = &self.asked else { return Ok(()) };
-        let holds = |(member, root): &(MemberId, Digest)| {
-            let held = if *member == seat.me { mine.as_ref() } else { self.held.get(member) };
-            held == Some(root)
-        };
-        if *slot != seat.slot || !survivors.0.iter().all(holds) {
+        if *slot != seat.slot || !self.holds(seat, mine, survivors) {
             return Ok(());
         }
         let receipt =

@@ -3,7 +3,9 @@
 use serde::{Deserialize, Serialize};
 
 use crate::{
+    codec,
     hash::Digest,
+    manifest::MAX_MEMBERS,
     sharing::{PublicMaskKey, PublicPoint},
     signing::{Signed, Statement},
 };
@@ -47,6 +49,7 @@ pub struct Roster {
     /// Digest of the contract.
     pub contract: Digest,
     /// The signed advertisements.
+    #[serde(deserialize_with = "codec::at_most::<MAX_MEMBERS, _, _>")]
     pub advertisements: Vec<Signed<Advertisement>>,
 }
 

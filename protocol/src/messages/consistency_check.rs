@@ -3,8 +3,10 @@
 use serde::{Deserialize, Serialize};
 
 use crate::{
+    codec,
     hash::{Digest, digest},
     ids::{MemberId, SessionId},
+    manifest::MAX_MEMBERS,
     signing::{Signature, Signed, Statement},
 };
 
@@ -31,8 +33,10 @@ pub enum Proposed {
     /// A sum over these survivors.
     Survivors {
         /// Their statements with the roots of their vectors, in ascending order of their signers.
+        #[serde(deserialize_with = "codec::at_most::<MAX_MEMBERS, _, _>")]
         statements: Vec<Signed<MaskedInput>>,
         /// Standbys that hold all these vectors.
+        #[serde(deserialize_with = "codec::at_most::<MAX_MEMBERS, _, _>")]
         standbys: Vec<Signed<StandbyReceipt>>,
     },
     /// Nothing: a fresh attempt follows.
@@ -69,7 +73,9 @@ impl Value {
 
 /// The survivors (U3) with the roots of their vectors, in ascending order.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct SurvivorSet(pub Vec<(MemberId, Digest)>);
+pub struct SurvivorSet(
+    #[serde(deserialize_with = "codec::at_most::<MAX_MEMBERS, _, _>")] pub Vec<(MemberId, Digest)>,
+);
 
 impl SurvivorSet {
     /// The set that these statements make.
@@ -130,5 +136,6 @@ pub struct Certificate {
     /// The certified set.
     pub survivors: SurvivorSet,
     /// Who voted, in ascending order.
+    #[serde(deserialize_with = "codec::at_most::<MAX_MEMBERS, _, _>")]
     pub votes: Vec<(MemberId, Signature)>,
 }

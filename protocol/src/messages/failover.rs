@@ -4,8 +4,11 @@
 use serde::{Deserialize, Serialize};
 
 use crate::{
+    codec,
+    election::MAX_SLOTS,
     hash::Digest,
     ids::{MemberId, SessionId},
+    manifest::MAX_MEMBERS,
     signing::{Signature, Signed, Statement},
 };
 
@@ -49,6 +52,7 @@ pub struct NewSlot {
     /// The slot that begins.
     pub slot: u32,
     /// Time-outs of the slot before, in ascending order of their signers.
+    #[serde(deserialize_with = "codec::at_most::<MAX_MEMBERS, _, _>")]
     pub timeouts: Vec<Signed<Timeout>>,
 }
 
@@ -86,6 +90,7 @@ pub struct ShownTimeout {
     /// The mask set that the promise names.
     pub mask_set: Option<Signed<MaskSet>>,
     /// What allowed the reported vote, and the votes reported in there; by ascending slots.
+    #[serde(deserialize_with = "codec::at_most::<MAX_SLOTS, _, _>")]
     pub history: Vec<Passage>,
 }
 
@@ -97,8 +102,10 @@ pub struct ShownNewSlot {
     /// The mask set, if anybody has accepted one.
     pub mask_set: Option<Signed<MaskSet>>,
     /// What allowed the reported votes; by ascending slots.
+    #[serde(deserialize_with = "codec::at_most::<MAX_SLOTS, _, _>")]
     pub history: Vec<Passage>,
     /// Dealers whose commitments the aggregator does not have.
+    #[serde(deserialize_with = "codec::at_most::<MAX_MEMBERS, _, _>")]
     pub missing: Vec<MemberId>,
 }
 
@@ -108,6 +115,7 @@ pub struct KnownCommitments {
     /// The session.
     pub session: SessionId,
     /// Dealers and their commitments.
+    #[serde(deserialize_with = "codec::at_most::<MAX_MEMBERS, _, _>")]
     pub dealers: Vec<(MemberId, DealtCommitments)>,
 }
 
@@ -146,5 +154,6 @@ pub struct Abandonment {
     /// The slot in which all votes were cast.
     pub slot: u32,
     /// Who voted, in ascending order.
+    #[serde(deserialize_with = "codec::at_most::<MAX_MEMBERS, _, _>")]
     pub votes: Vec<(MemberId, Signature)>,
 }

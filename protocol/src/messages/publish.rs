@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     hash::Digest,
     ids::SessionId,
+    opening::Opening,
     signing::{Signed, Statement},
 };
 
@@ -34,6 +35,18 @@ pub struct Published {
     pub certificate: Certificate,
     /// Whose masks had entered, for those who have not heard of it.
     pub mask_set: Signed<MaskSet>,
+    /// What lifts the masks, for those who hold the vectors. Its author always shows it; whoever has been started
+    /// again since has it no more.
+    pub opening: Option<Opening>,
+}
+
+impl Published {
+    /// The result as it may be written down.
+    #[must_use]
+    pub fn without_opening(&self) -> Self {
+        let Self { sum, certificate, mask_set, opening: _ } = self;
+        Self { sum: sum.clone(), certificate: certificate.clone(), mask_set: mask_set.clone(), opening: None }
+    }
 }
 
 /// A member has verified and stored the result.

@@ -3,9 +3,10 @@
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    codec::CodecError,
+    codec::{self, CodecError},
     hash::{Digest, digest},
     ids::{MemberId, SessionId},
+    manifest::MAX_MEMBERS,
     sharing::{Commitments, Share},
     signing::{Signed, Statement},
 };
@@ -129,6 +130,7 @@ pub struct SealedShares {
     /// For whom.
     pub receiver: MemberId,
     /// Ciphertext with its tag.
+    #[serde(deserialize_with = "codec::at_most::<{ codec::MAX_CONTROL_BYTES }, _, _>")]
     pub ciphertext: Vec<u8>,
 }
 
@@ -139,6 +141,7 @@ pub struct Receipt {
     /// The session.
     pub session: SessionId,
     /// Dealers and the digests of their commitments.
+    #[serde(deserialize_with = "codec::at_most::<MAX_MEMBERS, _, _>")]
     pub confirmed: Vec<(MemberId, Digest)>,
 }
 
@@ -153,6 +156,7 @@ pub struct MaskSet {
     /// The session.
     pub session: SessionId,
     /// Dealers and the digests of their commitments.
+    #[serde(deserialize_with = "codec::at_most::<MAX_MEMBERS, _, _>")]
     pub dealers: Vec<(MemberId, Digest)>,
 }
 

@@ -4,17 +4,20 @@
 //! each statement that an honest member makes once at one place it keeps the first, and compares every other
 //! with it. A message that a machine has refused is looked at once more, as a breach by itself.
 //!
-//! Nothing is verified when it is kept, so a forged first statement may come before a real one; when both do
-//! not make evidence and the first is forged, the later one takes its place.
+//! What is kept is bounded, whoever floods this node ([`firsts`]): of members only, at places that exist, and
+//! large statements only once their signature verifies.
+
+mod firsts;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
     sync::Arc,
 };
 
+use self::firsts::Firsts;
 use crate::{
     contract::{Contract, Terms},
-    evidence::{Breach, Crime, Evidence, Exclusive},
+    evidence::{Breach, Crime, Evidence},
     fault::{FaultKind, PeerFault},
     hash::Digest,
     ids::{MemberId, SessionId},
@@ -33,68 +36,6 @@ use crate::{
     roster::Session,
     signing::{Signature, Signed},
 };
-
-/// Statements of one kind: the first of each author at each place.
-struct Firsts<K, T: Exclusive>(BTreeMap<(MemberId, K), Signed<T>>);
-
-impl<K, T: Exclusive> Default for Firsts<K, T> {
-    fn default() -> Self {
-        Self(BTreeMap::new())
-    }
-}
-
-/// What a statement is to whoever keeps the first ones.
-enum Seen {
-    /// It is kept now.
-    New,
-    /// It is here already.
-    Again,
-    /// There is another one, and both may be evidence.
-    Another(Option<Evidence>),
-}
-
-impl<K: Ord, T: Exclusive + PartialEq> Firsts<K, T> {
-    /// Keeps the first statement at this place, and compares all others with it.
-    fn see(
-        &mut self,
-        place: K,
-        statement: &Signed<T>,
-        proof: impl FnOnce(&Signed<T>, &Signed<T>) -> Option<Evidence>,
-    ) -> Seen {
-        use std::collections::btree_map::Entry;
-        match self.0.entry((statement.signer, place)) {
-            Entry::Vacant(entry) => {
-                entry.insert(statement.clone());
-                Seen::New
-            }
-            Entry::Occupied(entry) if entry.get() == statement => Seen::Again,
-            Entry::Occupied(mut entry) => {
-                let first = entry.get();
-                let proven = proof(first, statement);
-                if proven.is_none() && first.verify().is_err() {
-                    entry.insert(statement.clone());
-                }
-                Seen::Another(proven)
-            }
-        }
-    }
-}
-
-impl Seen {
-    fn evidence(self) -> Option<Evidence> {
-        match self {
-            Self::New | Self::Again => None,
-            Self::Another(evidence) => evidence,
-        }
-    }
-
-    /// Whether it has been looked at before, so that what it contains has, too.
-    fn known(self, found: &mut Vec<Evidence>) -> bool {
-        let known = matches!(self, Self::Again);
-        found.extend(self.evidence());
-        known
-    }
-}
 
 /// What was signed in one session.
 #[derive(Default)]
@@ -161,7 +102,7 @@ impl Witness {
     pub(super) fn contract(&mut self, contract: &Signed<Contract>, terms: &Terms) -> Vec<Evidence> {
         let place = (contract.body.attempt, contract.body.slot);
         let proof = |first: &_, second: &_| Evidence::early_conflict(terms, first, second);
-        let found = self.contracts.see(place, contract, proof).evidence();
+        let found = self.contracts.see_verified(place, contract, proof).evidence();
         self.new_only(found)
     }
 
@@ -210,6 +151,9 @@ impl Witness {
         terms: &dyn Fn(&Digest) -> Option<Arc<Terms>>,
     ) -> Option<Evidence> {
         let terms = terms(&advertisement.body.contract)?;
+        if !self.manifest.contains(&advertisement.signer) {
+            return None;
+        }
         let proof = |first: &_, second: &_| Evidence::early_conflict(&terms, first, second);
         self.advertisements.see(*terms.digest(), advertisement, proof).evidence()
     }
@@ -221,7 +165,7 @@ impl Witness {
     ) -> Option<Evidence> {
         let known = terms(&roster.body.contract).filter(|terms| terms.aggregator() == roster.signer)?;
         let proof = |first: &_, second: &_| Evidence::early_conflict(&known, first, second);
-        let two = self.rosters.see(*known.digest(), roster, proof).evidence();
+        let two = self.rosters.see_verified(*known.digest(), roster, proof).evidence();
         let advertisements = roster.body.advertisements.iter();
         two.or_else(|| {
             advertisements.filter_map(|advertisement| self.advertisement(advertisement, terms)).next()
@@ -242,7 +186,8 @@ impl InSession {
         match message {
             Message::Receipt(receipt, commitments) => self.receipt(receipt, commitments, session, found),
             Message::Commitments(known) if known.session == session.id() => {
-                for (dealer, commitments) in &known.dealers {
+                let on_roster = known.dealers.iter().filter(|(dealer, _)| session.position(dealer).is_some());
+                for (dealer, commitments) in on_roster {
                     self.commitments.entry(*dealer).or_insert_with(|| commitments.clone());
                 }
             }
@@ -295,7 +240,7 @@ impl InSession {
     fn mask_set(&mut self, mask_set: &Signed<MaskSet>, session: &Session, found: &mut Vec<Evidence>) {
         if mask_set.signer == session.terms().aggregator() && mask_set.body.session == session.id() {
             let proof = |a: &_, b: &_| Evidence::conflict(session, a, b);
-            found.extend(self.mask_sets.see((), mask_set, proof).evidence());
+            found.extend(self.mask_sets.see_verified((), mask_set, proof).evidence());
         }
     }
 
@@ -311,7 +256,7 @@ impl InSession {
         if *named != session.id() || session.terms().holder(*slot) != Some(proposal.signer) {
             return;
         }
-        let seen = self.proposals.see(*slot, proposal, |a, b| Evidence::conflict(session, a, b));
+        let seen = self.proposals.see_verified(*slot, proposal, |a, b| Evidence::conflict(session, a, b));
         if seen.known(found) {
             return;
         }
@@ -329,7 +274,7 @@ impl InSession {
         if seen.known(found) {
             return;
         }
-        let promises = self.timeouts.0.range((vote.signer, slot)..=(vote.signer, u32::MAX));
+        let promises = self.timeouts.of(&vote.signer).filter(|(promised, _)| **promised >= slot);
         found.extend(promises.filter_map(|(_, timeout)| broken(session, timeout, vote)).next());
     }
 
@@ -343,9 +288,9 @@ impl InSession {
         if seen.known(found) {
             return;
         }
-        let others = self.timeouts.0.range((timeout.signer, 0)..=(timeout.signer, u32::MAX));
+        let others = self.timeouts.of(&timeout.signer);
         found.extend(others.filter_map(|(_, other)| Evidence::conflict(session, other, timeout)).next());
-        let votes = self.votes.0.range((timeout.signer, 0)..=(timeout.signer, slot));
+        let votes = self.votes.of(&timeout.signer).filter(|(voted, _)| **voted <= slot);
         found.extend(votes.filter_map(|(_, vote)| broken(session, timeout, vote)).next());
     }
 
@@ -354,7 +299,7 @@ impl InSession {
         if *named != session.id() || session.terms().holder(*slot) != Some(new_slot.signer) {
             return;
         }
-        let seen = self.new_slots.see(*slot, new_slot, |a, b| Evidence::conflict(session, a, b));
+        let seen = self.new_slots.see_verified(*slot, new_slot, |a, b| Evidence::conflict(session, a, b));
         if seen.known(found) {
             return;
         }
@@ -405,11 +350,11 @@ impl InSession {
     }
 
     fn published(&mut self, published: &Published, session: &Session, found: &mut Vec<Evidence>) {
-        let Published { sum, certificate, mask_set } = published;
+        let Published { sum, certificate, mask_set, .. } = published;
         if sum.body.session == session.id() && session.terms().holder(certificate.slot) == Some(sum.signer) {
             let place = sum.body.survivors;
             let proof = |a: &_, b: &_| Evidence::conflict(session, a, b);
-            found.extend(self.sums.see(place, sum, proof).evidence());
+            found.extend(self.sums.see_verified(place, sum, proof).evidence());
         }
         self.mask_set(mask_set, session, found);
         self.certificate(certificate, session, found);

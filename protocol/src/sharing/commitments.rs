@@ -9,7 +9,11 @@ use serde::{Deserialize, Serialize};
 use vsss_rs::elliptic_curve::Group as _;
 
 use super::{PublicPoint, Share, ShareIndex, SharingError, Threshold, point};
-use crate::hash;
+use crate::{
+    codec, hash,
+    manifest::MAX_MEMBERS,
+    mutation::{Check, checked},
+};
 
 /// Fewer shares are checked faster one by one: the weights of a batch are long, an index is short.
 const BATCH_FROM: usize = 4;
@@ -19,7 +23,9 @@ const BATCH_FROM: usize = 4;
 ///
 /// Decoding says nothing yet about what they are: call [`Commitments::verifier`].
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Commitments(pub(super) Vec<[u8; 32]>);
+pub struct Commitments(
+    #[serde(deserialize_with = "codec::at_most::<MAX_MEMBERS, _, _>")] pub(super) Vec<[u8; 32]>,
+);
 
 impl Commitments {
     pub(super) fn of(points: impl Iterator<Item = EdwardsPoint>) -> Self {
@@ -51,7 +57,7 @@ impl Commitments {
         if self.0.len() != threshold.get() {
             return Err(SharingError::CommitmentCount { found: self.0.len(), expected: threshold.get() });
         }
-        if self.constant() != Some(&advertised.to_bytes()) {
+        if self.constant() != Some(&advertised.to_bytes()) && checked(Check::AdvertisedSecret) {
             return Err(SharingError::Constant);
         }
         Ok(Verifier { points: self.0.iter().map(point::decompress).collect::<Result<_, _>>()? })
@@ -124,7 +130,7 @@ impl Verifier {
     }
 }
 
-fn same_up_to_torsion(left: &EdwardsPoint, right: &EdwardsPoint) -> bool {
+pub(super) fn same_up_to_torsion(left: &EdwardsPoint, right: &EdwardsPoint) -> bool {
     IsIdentity::is_identity(&(left - right).mul_by_cofactor())
 }
 

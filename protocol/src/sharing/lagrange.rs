@@ -1,9 +1,16 @@
 //! Reconstruction: Lagrange coefficients at zero once for a set of members, then one sum for each secret.
 
-use curve25519_dalek::Scalar;
-use zeroize::ZeroizeOnDrop;
+use curve25519_dalek::{EdwardsPoint, Scalar};
+use serde::{Deserialize, Serialize};
+use subtle::ConstantTimeEq as _;
+use zeroize::{Zeroize as _, ZeroizeOnDrop};
 
-use super::{RecoveredMaskKey, SelfMaskSecret, Share, ShareIndex, SharingError, Verifier};
+use crate::mutation::{Check, checked};
+
+use super::{
+    PublicPoint, RecoveredMaskKey, SelfMaskSecret, Share, ShareIndex, SharingError, Verifier,
+    commitments::same_up_to_torsion,
+};
 
 /// Coefficients at zero for the polynomial through the shares of a set of members. They depend on the
 /// set alone, so one computation serves all secrets that the same members reveal.
@@ -57,11 +64,24 @@ impl Lagrange {
     }
 }
 
-/// What shares interpolate to, which need not be the secret. Good for nothing until it is checked.
-#[derive(ZeroizeOnDrop)]
+/// What shares interpolate to, or what somebody says they do, which need not be the secret. Good for nothing
+/// until it is checked. It erases itself on drop and does not print. Encoded as 32 canonical little-endian bytes;
+/// others are refused when decoded.
+#[derive(Clone, ZeroizeOnDrop, Serialize, Deserialize)]
+#[serde(try_from = "[u8; 32]", into = "[u8; 32]")]
 pub struct UncheckedSecret(pub(super) Scalar);
 
 impl UncheckedSecret {
+    /// Compares with the point that the dealer advertised.
+    ///
+    /// # Errors
+    /// [`SharingError::WrongSecret`].
+    pub fn check_point(&self, advertised: &PublicPoint) -> Result<RecoveredSecret, SharingError> {
+        let same = same_up_to_torsion(&EdwardsPoint::mul_base(&self.0), &advertised.decompress()?);
+        let right = same || !checked(Check::ReconstructedSecret);
+        if right { Ok(RecoveredSecret(self.0)) } else { Err(SharingError::WrongSecret) }
+    }
+
     /// Compares with the commitment C₀ of the dealer.
     ///
     /// A success also clears every share that went into it: checking shares one by one is needed only
@@ -70,7 +90,32 @@ impl UncheckedSecret {
     /// # Errors
     /// [`SharingError::WrongSecret`].
     pub fn check(self, dealer: &Verifier) -> Result<RecoveredSecret, SharingError> {
-        if dealer.commits_to(&self.0) { Ok(RecoveredSecret(self.0)) } else { Err(SharingError::WrongSecret) }
+        let right = dealer.commits_to(&self.0) || !checked(Check::ReconstructedSecret);
+        if right { Ok(RecoveredSecret(self.0)) } else { Err(SharingError::WrongSecret) }
+    }
+}
+
+impl PartialEq for UncheckedSecret {
+    fn eq(&self, other: &Self) -> bool {
+        self.0.ct_eq(&other.0).into()
+    }
+}
+
+impl Eq for UncheckedSecret {}
+
+impl TryFrom<[u8; 32]> for UncheckedSecret {
+    type Error = SharingError;
+
+    fn try_from(mut bytes: [u8; 32]) -> Result<Self, Self::Error> {
+        let secret = Option::from(Scalar::from_canonical_bytes(bytes)).map(Self).ok_or(SharingError::Scalar);
+        bytes.zeroize();
+        secret
+    }
+}
+
+impl From<UncheckedSecret> for [u8; 32] {
+    fn from(secret: UncheckedSecret) -> Self {
+        secret.0.to_bytes()
     }
 }
 
@@ -79,6 +124,12 @@ impl UncheckedSecret {
 pub struct RecoveredSecret(Scalar);
 
 impl RecoveredSecret {
+    /// The secret as it is shown to others, who check it themselves.
+    #[must_use]
+    pub fn to_unchecked(&self) -> UncheckedSecret {
+        UncheckedSecret(self.0)
+    }
+
     /// The secret as the mask key of its dealer.
     #[must_use]
     pub fn into_mask_key(self) -> RecoveredMaskKey {

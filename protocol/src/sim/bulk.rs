@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use crate::{
     contract::Terms,
-    encoding::{Aggregate, Decoder, packing},
+    encoding::{Aggregate, Decoder, Layout, packing},
     hash::Digest,
     ids::{MemberId, SessionId},
     messages::masked_input::{chunk_digest, vector_root},
@@ -38,10 +38,12 @@ impl Store {
     }
 }
 
-pub(super) fn root_of(chunks: &[Vec<u8>]) -> Digest {
-    let digests: Vec<Digest> =
-        chunks.iter().enumerate().map(|(index, chunk)| chunk_digest(index as u32, chunk)).collect();
-    vector_root(&digests)
+pub(super) fn digests_of(layout: &Layout, chunks: &[Vec<u8>]) -> Vec<Digest> {
+    layout.chunks().zip(chunks).map(|(chunk, packed)| chunk_digest(&chunk, packed)).collect()
+}
+
+pub(super) fn root_of(layout: &Layout, chunks: &[Vec<u8>]) -> Digest {
+    vector_root(&digests_of(layout, chunks))
 }
 
 pub(super) fn decode(terms: &Terms, chunks: &[Vec<u8>], survivors: usize) -> Option<Aggregate> {

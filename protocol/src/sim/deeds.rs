@@ -40,6 +40,7 @@ impl<H: Host> Simulation<'_, H> {
                 Output::Receive(session, members) => self.receive(id, session, &members),
                 Output::PassOn { vector, to } => self.pass_on(id, vector, to),
                 Output::Unmask(survivors, plan) => self.unmask(id, &survivors, &plan),
+                Output::Audit(published, plan) => self.audit(id, &published, &plan),
                 Output::Fault(fault) => {
                     self.monitor.fault(id, &fault);
                     self.report.faults.push((id, fault));
@@ -132,6 +133,7 @@ impl<H: Host> Simulation<'_, H> {
                 self.monitor.ended(*id, self.report.outcomes.get(id), has_sum);
             }
         }
+        self.report.extracted = self.oracle.extracted();
         self.report.violations = self.monitor.violations().to_vec();
         self.report
     }

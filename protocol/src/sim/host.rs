@@ -96,7 +96,8 @@ mod tests {
         let report =
             Simulation::new(terms.clone(), consortium.identities.iter().map(node), 1, &mut host).run();
         assert_eq!(report.aggregates.len(), MEMBERS);
-        // each member accepts the result, fetches it, stores it, and encodes its acknowledgement
-        assert_eq!(host.0[&(Role::Member, Phase::Publish)], 4 * MEMBERS);
+        // each member accepts the result, fetches it, stores it, and encodes its acknowledgement; the standby adds
+        // up for itself, and says so
+        assert_eq!(host.0[&(Role::Member, Phase::Publish)], 4 * MEMBERS + 2);
     }
 }

@@ -7,7 +7,8 @@
 //!
 //! What can be unmasked is a sum of *minimal* such sets: members that share an unknown mask are bound to each
 //! other, so the minimal sets are the classes of that relation in which nobody is held back by an unknown
-//! self mask, or by an unknown mask shared with somebody who sent no vector.
+//! self mask, or by an unknown mask shared with somebody who sent no vector. Of these it gives the plain sums
+//! (`oracle/extraction.rs`).
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -23,10 +24,16 @@ use crate::{
         share_keys::{DealtCommitments, SealedShares, SecretKind},
     },
     roster::Session,
-    sharing::{Lagrange, PublicPoint, Share, ShareIndex, Verifier},
+    sharing::{Lagrange, PublicPoint, RecoveredMaskKey, SelfMaskSecret, Share, ShareIndex, Verifier},
 };
 
-use super::{monitor::Monitor, report::Envelope, sessions::Sessions, spied::Spied, violation::Violation};
+use super::{
+    bulk::Chunks, monitor::Monitor, report::Envelope, sessions::Sessions, spied::Spied, violation::Violation,
+};
+
+mod extraction;
+
+pub use extraction::Extracted;
 
 /// A set of honest vectors whose sum a coalition can compute.
 pub(super) type Sum = (SessionId, BTreeSet<MemberId>);
@@ -47,10 +54,13 @@ struct Loot {
     session: Arc<Session>,
     shares: BTreeMap<(MemberId, SecretKind), BTreeMap<ShareIndex, Share>>,
     verifiers: BTreeMap<(MemberId, SecretKind), Verifier>,
-    known: BTreeSet<(MemberId, SecretKind)>,
+    mask_keys: BTreeMap<MemberId, RecoveredMaskKey>,
+    self_masks: BTreeMap<MemberId, SelfMaskSecret>,
     mask_sets: BTreeMap<Digest, BTreeSet<MemberId>>,
     /// Under which mask set each honest vector was made.
     vectors: BTreeMap<MemberId, Digest>,
+    /// The vectors themselves, masked as they travel.
+    chunks: BTreeMap<MemberId, Chunks>,
 }
 
 impl Oracle {
@@ -62,8 +72,9 @@ impl Oracle {
         Self { corrupt, sessions: Sessions::new(manifest), spied, loot, published, changed: false }
     }
 
-    /// The secrets of a corrupt node, for one attempt.
+    /// The secrets of a corrupt node, or of somebody whom the coalition has made up, for one attempt.
     pub fn spied(&mut self, id: MemberId, spied: Spied) {
+        self.corrupt.insert(id);
         self.spied.entry(id).or_default().push(spied);
     }
 
@@ -166,8 +177,9 @@ impl Oracle {
 
 impl Loot {
     fn new(session: Arc<Session>) -> Self {
-        let (shares, verifiers, known, mask_sets, vectors) = Default::default();
-        Self { session, shares, verifiers, known, mask_sets, vectors }
+        let (shares, verifiers, mask_keys, self_masks) = Default::default();
+        let (mask_sets, vectors, chunks) = Default::default();
+        Self { session, shares, verifiers, mask_keys, self_masks, mask_sets, vectors, chunks }
     }
 
     fn commitments(&mut self, dealer: MemberId, commitments: &DealtCommitments) {
@@ -197,10 +209,13 @@ impl Loot {
 
     /// Takes a share in. Gives whether a secret is known now that was not.
     fn share(&mut self, dealer: MemberId, kind: SecretKind, index: ShareIndex, share: &Share) -> bool {
+        if self.knows(&dealer, kind) {
+            return false;
+        }
         let shares = self.shares.entry((dealer, kind)).or_default();
         shares.entry(index).or_insert_with(|| share.clone());
         let needed = self.session.threshold().get();
-        if shares.len() < needed || self.known.contains(&(dealer, kind)) {
+        if shares.len() < needed {
             return false;
         }
         let Some(verifier) = self.verifiers.get(&(dealer, kind)) else { return false };
@@ -211,11 +226,18 @@ impl Loot {
         let rebuilt = Lagrange::new(&indices)
             .and_then(|lagrange| lagrange.combine(&values))
             .and_then(|secret| secret.check(verifier));
-        rebuilt.is_ok() && self.known.insert((dealer, kind))
+        let Ok(secret) = rebuilt else { return false };
+        match kind {
+            SecretKind::MaskKey => self.mask_keys.insert(dealer, secret.into_mask_key()).is_none(),
+            SecretKind::SelfMask => self.self_masks.insert(dealer, secret.into_self_mask()).is_none(),
+        }
     }
 
     fn knows(&self, id: &MemberId, kind: SecretKind) -> bool {
-        self.known.contains(&(*id, kind))
+        match kind {
+            SecretKind::MaskKey => self.mask_keys.contains_key(id),
+            SecretKind::SelfMask => self.self_masks.contains_key(id),
+        }
     }
 
     fn both(&self, corrupt: &BTreeSet<MemberId>) -> Vec<MemberId> {

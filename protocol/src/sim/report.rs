@@ -13,7 +13,7 @@ use crate::{
     report::{AbortReason, Outcome},
 };
 
-use super::monitor::Violation;
+use super::{monitor::Violation, oracle::Extracted};
 
 /// A control message on its way.
 #[derive(Clone)]
@@ -56,6 +56,8 @@ pub struct Report {
     pub faults: Vec<(MemberId, PeerFault)>,
     /// What was proved, with the node that proved it.
     pub evidence: Vec<(MemberId, Evidence)>,
+    /// Sums of honest inputs that a coalition has computed by itself, with the plain values.
+    pub extracted: Vec<Extracted>,
     /// What no run may show, in the order in which it was seen.
     pub violations: Vec<Violation>,
     /// Hash of everything that was sent, in order.

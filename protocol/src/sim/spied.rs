@@ -1,12 +1,14 @@
 //! What a corrupt node knows and does not say: the secrets of its own in one attempt.
 
-use std::sync::Arc;
-
 use crate::{
     codec,
+    hash::Digest,
     ids::MemberId,
     member::sealing::{Envelope, SealingKey},
-    messages::share_keys::{DealtCommitments, DealtShares, SealedShares},
+    messages::{
+        advertise_keys::Advertisement,
+        share_keys::{DealtCommitments, DealtShares, SealedShares},
+    },
     roster::Session,
     sharing::{MaskKey, SelfMaskSecret, Share, deal},
     signing::{Identity, Signed},
@@ -20,12 +22,45 @@ pub struct Spied {
 }
 
 /// A whole dealing, by positions of the roster.
-pub(super) struct Dealt {
-    pub(super) commitments: DealtCommitments,
-    pub(super) shares: Vec<(Share, Share)>,
+pub struct Dealt {
+    /// The same for all receivers.
+    pub commitments: DealtCommitments,
+    /// Of the mask key and of the self mask.
+    pub shares: Vec<(Share, Share)>,
 }
 
 impl Spied {
+    /// Fresh ones, for a corrupt member that no honest node stands behind.
+    #[must_use]
+    pub fn generate(rng: &mut impl rand_core::CryptoRng) -> Self {
+        Self {
+            sealing: SealingKey::generate(rng),
+            mask_key: MaskKey::generate(rng),
+            self_mask: SelfMaskSecret::generate(rng),
+        }
+    }
+
+    /// The same once more.
+    #[must_use]
+    pub fn duplicate(&self) -> Self {
+        Self {
+            sealing: self.sealing.duplicate(),
+            mask_key: self.mask_key.duplicate(),
+            self_mask: self.self_mask.duplicate(),
+        }
+    }
+
+    /// What a member with these secrets advertises under a contract.
+    #[must_use]
+    pub fn advertisement(&self, contract: Digest) -> Advertisement {
+        Advertisement {
+            contract,
+            mask_key: self.mask_key.public(),
+            self_mask: self.self_mask.public_point(),
+            sealing_key: self.sealing.public(),
+        }
+    }
+
     /// Whether these are the secrets behind what a participant advertised.
     pub(super) fn belongs_to(&self, session: &Session, id: &MemberId) -> bool {
         session.participant(id).is_some_and(|participant| participant.sealing_key == self.sealing.public())
@@ -44,13 +79,9 @@ impl Spied {
         codec::decode(&plaintext).ok()
     }
 
-    /// Seals what this node deals.
-    pub(super) fn seal(
-        &self,
-        session: &Session,
-        identity: &Identity,
-        shares: DealtShares,
-    ) -> Option<SealedShares> {
+    /// Seals what this node deals; `None` for somebody who is not on the roster.
+    #[must_use]
+    pub fn seal(&self, session: &Session, identity: &Identity, shares: DealtShares) -> Option<SealedShares> {
         let (receiver, dealer) = (shares.receiver, identity.id());
         let peer = session.participant(&receiver)?;
         let signed = Signed::new(shares, identity).ok()?;
@@ -61,7 +92,8 @@ impl Spied {
     }
 
     /// Deals the same secrets under new polynomials.
-    pub(super) fn deal(&self, session: &Arc<Session>, rng: &mut impl rand_core::CryptoRng) -> Option<Dealt> {
+    #[must_use]
+    pub fn deal(&self, session: &Session, rng: &mut impl rand_core::CryptoRng) -> Option<Dealt> {
         let (threshold, members) = (session.threshold(), session.participants().len());
         let mask_key = deal(&self.mask_key, threshold, members, rng).ok()?;
         let self_mask = deal(&self.self_mask, threshold, members, rng).ok()?;

@@ -1,7 +1,8 @@
 //! Vectors beside the state machines: masked, uploaded, passed on, summed, fetched.
 
 use crate::{
-    encoding::packing,
+    encoding::{Chunk, packing},
+    evidence::{Disproof, ShownBlock},
     hash::Digest,
     ids::{MemberId, SessionId},
     io::{Input, JournalEntry, Role, Work},
@@ -11,7 +12,7 @@ use crate::{
 };
 
 use super::{
-    bulk::{Chunks, decode, root_of},
+    bulk::{Chunks, decode, digests_of, root_of},
     host::Host,
     network::Simulation,
     violation::Violation,
@@ -28,15 +29,17 @@ impl<H: Host> Simulation<'_, H> {
         let Some(input) = self.nodes.get(&id).and_then(|node| node.input.as_ref()) else { return };
         self.host.begin();
         let chunks = self.host.mask(input, plan, self.terms.layout());
-        let root = root_of(&chunks);
+        let root = root_of(self.terms.layout(), &chunks);
         self.host.end(id, Role::Member, Phase::MaskedInput);
+        self.keep(id, session, id, chunks.clone());
         if !self.reaches(&id, &to) {
             return;
         }
         self.handle(id, Role::Member, Input::Done(Work::Uploaded(to, root)));
         self.host.begin();
-        let received = root_of(&chunks);
+        let received = root_of(self.terms.layout(), &chunks);
         self.host.end(to, Role::Aggregator, Phase::MaskedInput);
+        self.oracle.vector(session, id, &chunks);
         self.report.vectors.insert(id, chunks.clone());
         self.keep(to, session, id, chunks);
         self.handle(to, Role::Aggregator, Input::Done(Work::Received(id, received)));
@@ -51,7 +54,9 @@ impl<H: Host> Simulation<'_, H> {
     pub(super) fn receive(&mut self, id: MemberId, session: SessionId, members: &[MemberId]) {
         for member in members {
             let Some(node) = self.nodes.get(&id) else { return };
-            if let Some(root) = node.store.vector(session, *member).map(|chunks| root_of(chunks)) {
+            if let Some(root) =
+                node.store.vector(session, *member).map(|chunks| root_of(self.terms.layout(), chunks))
+            {
                 self.handle(id, Role::Aggregator, Input::Done(Work::Received(*member, root)));
             }
         }
@@ -61,7 +66,7 @@ impl<H: Host> Simulation<'_, H> {
         let Some(session) = self.session_of(id).filter(|_| self.reaches(&id, &to)) else { return };
         let stored = self.nodes.get(&id).and_then(|node| node.store.vector(session, vector)).cloned();
         let Some(chunks) = stored else { return };
-        let root = root_of(&chunks);
+        let root = root_of(self.terms.layout(), &chunks);
         self.keep(to, session, vector, chunks);
         self.handle(to, Role::Member, Input::Done(Work::Held(vector, root)));
         self.handle(to, Role::Aggregator, Input::Done(Work::Received(vector, root)));
@@ -81,7 +86,7 @@ impl<H: Host> Simulation<'_, H> {
         {
             *byte ^= 1;
         }
-        let root = root_of(&chunks);
+        let root = root_of(self.terms.layout(), &chunks);
         self.host.end(id, Role::Aggregator, Phase::Unmasking);
         node.store.keep_sum(root, chunks);
         self.handle(id, Role::Aggregator, Input::Done(Work::Summed(root)));
@@ -114,7 +119,7 @@ impl<H: Host> Simulation<'_, H> {
         let Some(chunks) = found else { return };
         self.host.begin();
         let aggregate = decode(&self.terms, &chunks, published.certificate.survivors.0.len());
-        let as_announced = root_of(&chunks) == root;
+        let as_announced = root_of(self.terms.layout(), &chunks) == root;
         self.host.end(id, Role::Member, Phase::Publish);
         if let Some(aggregate) = aggregate.filter(|_| as_announced)
             && let Some(node) = self.nodes.get_mut(&id)
@@ -131,9 +136,40 @@ impl<H: Host> Simulation<'_, H> {
         }
     }
 
+    /// A standby adds up what it holds.
+    pub(super) fn audit(&mut self, id: MemberId, published: &Published, plan: &MaskPlan) {
+        let (root, survivors) = (published.sum.body.root, &published.certificate.survivors);
+        let (session, layout) = (published.sum.body.session, self.terms.layout());
+        let Some(node) = self.nodes.get(&id) else { return };
+        let stored = survivors.ids().map(|member| node.store.vector(session, member));
+        let Some(vectors) = stored.map(|chunks| chunks.map(Vec::as_slice)).collect::<Option<Vec<_>>>() else {
+            return;
+        };
+        let Some(sum) = node.store.sum(&root) else { return };
+        self.host.begin();
+        let computed = self.host.sum(&vectors, plan, layout);
+        let show = |chunk: &Chunk, chunks: &[Vec<u8>], block| {
+            let packed = chunks.get(chunk.index as usize)?;
+            ShownBlock::of(digests_of(layout, chunks), chunk, packed, block)
+        };
+        let disproof =
+            layout.chunks().zip(sum.iter().zip(&computed)).find_map(|(chunk, (sum_chunk, mine))| {
+                Disproof::of_chunk(&chunk, sum_chunk, mine, |block| {
+                    let vectors = vectors.iter().map(|chunks| show(&chunk, chunks, block));
+                    Some((show(&chunk, sum, block)?, vectors.collect::<Option<_>>()?))
+                })
+            });
+        self.host.end(id, Role::Member, Phase::Publish);
+        let work = match disproof {
+            Some(disproof) => Work::Disproved(root, Box::new(disproof)),
+            None => Work::Audited(root),
+        };
+        self.handle(id, Role::Member, Input::Done(work));
+    }
+
     /// Root of the sum of these members' inputs, without any masks.
     fn plain_sum(&self, survivors: &SurvivorSet) -> Digest {
-        let add = |chunk: crate::encoding::Chunk| {
+        let add = |chunk: Chunk| {
             let mut sum = vec![0u64; chunk.len as usize];
             let mut words = sum.clone();
             for input in survivors.ids().filter_map(|id| self.nodes.get(&id)?.input.as_ref()) {
@@ -144,6 +180,6 @@ impl<H: Host> Simulation<'_, H> {
             packing::pack(&sum, chunk.bits, &mut packed);
             packed
         };
-        root_of(&self.terms.layout().chunks().map(add).collect::<Chunks>())
+        root_of(self.terms.layout(), &self.terms.layout().chunks().map(add).collect::<Chunks>())
     }
 }

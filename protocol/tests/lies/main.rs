@@ -2,6 +2,7 @@
 
 #[path = "../storm/setting.rs"]
 mod setting;
+mod split_attack;
 mod split_view;
 mod table;
 

@@ -86,8 +86,8 @@ pub(crate) const TABLE: &[Line] = &[
     (Lie::TwoReveals, &[Result(7)], &[], &[Crime::TwoReveals]),
     (Lie::NoResult, &[Failover(7)], &[], &[]),
     (Lie::ResultToSome, &[Result(7), Failover(7)], &[], &[]),
-    // nobody can tell: not promised before the sum can be verified
-    (Lie::WrongSum, &[Result(7)], &[], &[]),
+    // whoever stands by adds up for himself; the others have taken it by then
+    (Lie::WrongSum, &[Result(7)], &[], &[Crime::FalseSum]),
     (Lie::TwoSums, &[Result(7)], &[], &[Crime::TwoSums]),
     // whoever waits for a sum does not take another one
     (Lie::LostSum, &[Failover(7)], &[], &[]),

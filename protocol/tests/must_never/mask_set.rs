@@ -182,6 +182,7 @@ fn without_me() {
     ignored(&world.tell(Message::Certificate(Box::new(certificate.clone()))));
     // but the result is for it, too
     let published = world.published(certificate);
-    let out = world.tell(Message::Published(Box::new(published)));
+    let (other, victim) = (world.honest_ids()[1], world.victim());
+    let out = world.say(other, &victim, Message::Published(Box::new(published)));
     assert!(sent(&out).is_empty() && out.iter().any(|output| matches!(output, Output::Fetch(_))));
 }

@@ -1,6 +1,7 @@
 //! No result without its certificate.
 
 use consort_protocol::{
+    codec,
     fault::FaultKind,
     io::Output,
     messages::{
@@ -117,11 +118,36 @@ fn signed_by_somebody_else_or_not_at_all() {
     refused(&out, author.unwrap());
 }
 
+/// Whoever holds the vectors can add up only with the secrets that its author has.
+#[test]
+fn without_the_secrets_that_lift_the_masks_or_with_others() {
+    refused(&offer(|_, published| published.opening = None), FaultKind::Opening);
+    let shortened = |published: &mut Published| {
+        let opening = codec::encode(&published.opening).unwrap();
+        let mut secrets: Option<Vec<[u8; 32]>> = codec::decode(&opening).unwrap();
+        secrets.as_mut().unwrap().pop();
+        published.opening = codec::decode(&codec::encode(&secrets).unwrap()).unwrap();
+    };
+    refused(&offer(|_, published| shortened(published)), FaultKind::Opening);
+    let exchanged = |published: &mut Published| {
+        let opening = codec::encode(&published.opening).unwrap();
+        let mut secrets: Option<Vec<[u8; 32]>> = codec::decode(&opening).unwrap();
+        secrets.as_mut().unwrap().swap(0, 1);
+        published.opening = codec::decode(&codec::encode(&secrets).unwrap()).unwrap();
+    };
+    refused(&offer(|_, published| exchanged(published)), FaultKind::Opening);
+    // who only passes it on may have forgotten them
+    let mut world = revealed();
+    let (other, victim) = (world.honest_ids()[1], world.victim());
+    let published = honest(&world).without_opening();
+    assert_eq!(fetches(&world.say(other, &victim, Message::Published(Box::new(published)))), 1);
+}
+
 /// Its certificate is all that a result needs: whoever has missed what led to it, even the mask set, takes it.
 /// Before the roster there is nothing to check it against.
 #[test]
 fn whoever_has_missed_the_rest_takes_it() {
-    let published = honest(&World::new(8, 2).shared().masked());
+    let published = honest(&revealed());
     let mut unbound = World::new(8, 2);
     ignored(&unbound.tell(Message::Published(Box::new(published.clone()))));
     for mut world in [World::new(8, 2).shared(), World::new(8, 2).shared().masked()] {

@@ -370,7 +370,7 @@ fn a_result_of_a_lower_slot_outranks_what_came_after() {
         |world: &World| world.certificate(world.survivors(&world.everybody()), &world.everybody());
     let fetched = |world: &mut World| {
         let published = world.published(certified(world));
-        let from = world.aggregator();
+        let from = world.honest_ids()[1];
         let out = tell(world, from, Message::Published(Box::new(published)));
         assert_eq!(faults(&out), []);
         assert!(out.iter().any(|output| matches!(output, Output::Fetch(_))), "it does not take the result");

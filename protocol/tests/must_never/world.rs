@@ -26,7 +26,9 @@ use consort_protocol::{
         share_keys::{DealtCommitments, MaskSet, Receipt},
         unmasking::Reveal,
     },
+    opening::Opening,
     roster::{SeenKeys, Session},
+    sharing::Lagrange,
     signing::{Identity, Signature, Signed, Statement, sign_body},
     sim::{Consortium, consortium},
 };
@@ -319,7 +321,23 @@ impl World {
     pub(crate) fn published(&self, certificate: Certificate) -> Published {
         let session = self.session().id();
         let sum = self.decree(Sum { session, survivors: certificate.survivors.digest(), root: [9; 32] });
-        Published { sum, certificate, mask_set: self.mask_set.clone().expect("the mask set is out") }
+        let mask_set = self.mask_set.clone().expect("the mask set is out");
+        Published { sum, certificate, opening: self.opening(&mask_set), mask_set }
+    }
+
+    /// What the reveals give, once there are enough.
+    fn opening(&self, mask_set: &Signed<MaskSet>) -> Option<Opening> {
+        let session = self.session();
+        let needed = session.threshold().get();
+        let secret = |(dealer, _): &(MemberId, Digest)| {
+            let shares = self.reveals.iter().filter_map(|(holder, reveal)| {
+                let (_, share) = reveal.body.shares.get(dealer)?.open();
+                Some((session.share_index(holder)?, share))
+            });
+            let (indices, shares): (Vec<_>, Vec<_>) = shares.take(needed).unzip();
+            Lagrange::new(&indices).ok()?.combine(&shares).ok()
+        };
+        mask_set.body.dealers.iter().map(secret).collect::<Option<_>>().map(Opening::made_up)
     }
 }
 

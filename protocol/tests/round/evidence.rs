@@ -11,9 +11,10 @@ use consort_protocol::{
         failover::Timeout,
         unmasking::RevealedShare,
     },
+    report::{AbortReason, Outcome},
     sharing::Share,
     signing::{Identity, Signed, Statement},
-    sim::{Envelope, Fault, Report, SequentialHost, Simulation},
+    sim::{Adversary, Envelope, Fault, Lie, Report, SequentialHost, Simulation},
 };
 
 use crate::setting::{Setting, setting};
@@ -226,4 +227,26 @@ fn two_sums_of_one_set() {
         all
     });
     convicted(&setting, &report, aggregator, Crime::TwoSums);
+}
+
+/// The one standby that conspires holds its tongue; the other adds up for itself.
+#[test]
+fn a_false_sum_is_proved_by_whoever_holds_the_vectors() {
+    let setting = setting(8, 11);
+    let order = setting.terms.order();
+    let (aggregator, fellow) = (order[0], order[1]);
+    let liars = [(aggregator, Lie::WrongSum), (fellow, Lie::NoAcknowledgement)];
+    let liars = liars.map(|(id, lie)| (identity(&setting, id), lie));
+    let mut host = SequentialHost;
+    let report = Simulation::new(setting.terms.clone(), setting.inputs(), 7, &mut host)
+        .adversary(Adversary::new(&setting.consortium.manifest, liars, 7))
+        .run();
+    assert_eq!(report.violations, []);
+    let by_honest = report.evidence.iter().filter(|(by, _)| *by != aggregator && *by != fellow);
+    let proven =
+        by_honest.map(|(by, evidence)| (*by, evidence.verify(&setting.consortium.manifest).unwrap()));
+    let proven: Vec<_> = proven.map(|(by, proven)| (by, proven.culprit, proven.crime)).collect();
+    assert_eq!(proven, [(order[2], aggregator, Crime::FalseSum)]);
+    // and does not take it
+    assert_eq!(report.outcomes[&order[2]], Outcome::Aborted(AbortReason::FalseSum));
 }

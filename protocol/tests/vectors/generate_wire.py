@@ -187,7 +187,7 @@ def wire():
     receipt = session + confirmed
     mask_set = session + confirmed
     mask_set_digest = statement_digest("mask set", mask_set, aggregator)
-    chunks = [digest("chunk", struct.pack("<I", n), bytes([n % 256, 1, 2, 3])) for n in range(300)]
+    chunks = [digest("chunk", struct.pack("<I", n), digest("block", bytes([n % 256, 1, 2, 3]))) for n in range(300)]
     root = digest("vector", *chunks)
     inputs = [session + mask_set_digest + (root if m is me else bytes([100 + n]) * 32) for n, m in enumerate(members)]
     survivors = [m.id + body[-32:] for m, body in zip(members, inputs)]
@@ -225,6 +225,8 @@ def wire():
     pair = me.signed("vote", vote) + me.signed("vote", session + integer(SLOT) + abandon)
     evidence = contract + integer(0) + option(body_digest("roster", roster)) + integer(10) + pair
 
+    opening = option(sequence([share(11), share(12)]))
+
     def message(variant, *parts):
         return versioned(integer(variant) + b"".join(parts)).hex()
 
@@ -261,7 +263,7 @@ def wire():
             "vote": message(9, me.signed("vote", vote)),
             "certificate": message(10, certificate),
             "reveal": message(11, me.signed("reveal", reveal, reveal_named)),
-            "published": message(12, aggregator.signed("sum", total), certificate, signed_mask_set),
+            "published": message(12, aggregator.signed("sum", total), certificate, signed_mask_set, opening),
             "acknowledge": message(13, me.signed("acknowledgement", acknowledgement)),
             "abort": message(14, aggregator.signed("abort", abort)),
             "alive": message(15, contract_digest),

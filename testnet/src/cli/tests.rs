@@ -335,7 +335,6 @@ fn lies_have_names_and_need_a_build_that_can_tell_them() {
     if cfg!(feature = "lies") {
         assert_eq!(run("--lie aggregator:two-rosters").lies.len(), 1);
         assert!(refusal("--nodes 4 --lie 4:two-votes").contains("there is no node 4"));
-        assert!(refusal("--lie 1:wrong-sum").contains("wrong sum"));
     } else {
         assert!(refusal("--lie 1:two-votes").contains("--features lies"));
     }

@@ -153,7 +153,8 @@ impl Rounds<'_> {
         let home = self.homes.get(node).context("a node without a home")?.clone();
         let mut assignment = Assignment::read(&home)?;
         if let Some(address) = self.addresses.get(&node) {
-            assignment.listen = address.split("/p2p/").next().unwrap_or(address).to_owned();
+            let listen = address.split("/p2p/").next().unwrap_or(address);
+            std::fs::write(home.join("config.toml"), format!("listen = [\"{listen}\"]\n"))?;
         }
         let alive = self.fleet.alive();
         assignment.peers = alive.iter().filter_map(|other| self.addresses.get(other)).cloned().collect();

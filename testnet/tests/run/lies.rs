@@ -3,7 +3,7 @@
 
 use serde_json::Value;
 
-use crate::testnet::report;
+use crate::testnet::{report, testnet};
 
 /// Two rounds of five nodes of which one lies. Every aggregate is the plain one of its survivors.
 fn with(lie: &str) -> Value {
@@ -45,6 +45,22 @@ fn a_member_that_lies_is_convicted_and_left_out_of_the_next_round() {
         let roster = report["rounds"][1]["roster"].as_array().unwrap();
         assert!(!roster.contains(&report["peers"][liar as usize]), "{lie}: {roster:?}");
     }
+}
+
+/// Standbys do not take it, and prove it to the others, who have: the launcher sees a wrong sum.
+#[test]
+fn an_aggregator_that_publishes_a_false_sum_is_convicted_and_left_out() {
+    let ended = testnet(
+        &"--nodes 5 --rounds 2 --vector-len 50 --seed 3 --lie aggregator:wrong-sum --json"
+            .split(' ')
+            .collect::<Vec<_>>(),
+    );
+    assert_eq!(ended.code(), Some(1), "{}", ended.stderr);
+    let report = ended.report();
+    let peers = report["peers"].as_array().unwrap();
+    let liar = &report["rounds"][0]["attempts"][0]["aggregator"];
+    let liar = peers.iter().position(|peer| peer == liar).unwrap() as u64;
+    assert_eq!(convicted(&report), [(liar, "false-sum")]);
 }
 
 #[test]

@@ -18,7 +18,8 @@ use super::{
     super::{
         EventStream, Members, Network, NetworkConfig, NetworkError, Shared, address_book::AddressBook,
         behaviour::Behaviour, discovery::Dialer, gate::Strangers, gossip, gossip::Judge, outbox::Outbox,
-        presence::Announcer, presence::split_peer, streams, streams::Inbox, transport,
+        presence::Announcer, presence::split_peer, reservations::Reservations, streams, streams::Inbox,
+        transport,
     },
     Task, without_peer,
 };
@@ -26,18 +27,20 @@ use crate::{identity, limits};
 
 impl Task {
     pub(super) fn new(config: NetworkConfig) -> Result<(Self, Network, EventStream), NetworkError> {
-        let NetworkConfig { identity, listen, peers: seeds, members, consortium } = config;
+        let NetworkConfig { identity, listen, reach, peers: seeds, members, remembered, consortium } = config;
+        let through_relay = reach.through_relay || listen.is_empty();
         let local_peer = identity.public().to_peer_id();
         let local = identity::member_id(&local_peer).map_err(|_| NetworkError::NotAMember(local_peer))?;
         let mut peers = peer_ids(&members)?;
         let topic = gossip::topic(&consortium);
-        let behaviour = Behaviour::new(&identity, &peers, &topic)?;
-        if peers.remove(&local).is_none() {
+        if !peers.contains_key(&local) {
             return Err(NetworkError::NotAMember(local_peer));
         }
-
-        let mut streams = behaviour.streams.new_control();
-        let mut swarm = transport::swarm(identity, behaviour)?;
+        let mut swarm = transport::swarm(identity, peers.len(), |identity, client| {
+            Behaviour::new(identity, &peers, &topic, reach, client)
+        })?;
+        peers.remove(&local);
+        let mut streams = swarm.behaviour().streams.new_control();
         for address in listen {
             transport::listen(&mut swarm, address)?;
         }
@@ -52,6 +55,7 @@ impl Task {
         let (members_sender, members_receiver) = watch::channel(members.clone());
         let (connected, connected_receiver) = watch::channel(Arc::default());
         let (addresses, addresses_receiver) = watch::channel(Vec::new());
+        let (known, known_receiver) = watch::channel(BTreeMap::new());
         let (ended_sender, ended) = mpsc::channel(1);
         let stop = CancellationToken::new();
 
@@ -75,8 +79,10 @@ impl Task {
             local,
             judge: Judge::new(peers.keys().copied().chain([local])),
             book: AddressBook::new(fixed),
-            dialer: Dialer::new(local, peers.clone(), now),
-            announcer: Announcer::new(peers.len() + 1, now),
+            dialer: Dialer::new(local, peers.clone(), !through_relay, now),
+            announcer: Announcer::new(peers.len() + 1, !through_relay, now),
+            reservations: Reservations::new(through_relay),
+            relays: reach.relay,
             strangers: Strangers::new(shared.clone()),
             peers,
             swarm,
@@ -97,9 +103,13 @@ impl Task {
             events: event_sender,
             connected,
             addresses,
+            known,
             stop: stop.clone(),
             _ended: ended,
         };
+        for (member, addresses) in remembered {
+            task.book.hint(&member, addresses);
+        }
         for seed in seeds {
             task.add_seed(seed, now);
         }
@@ -112,6 +122,7 @@ impl Task {
             members: Arc::new(members_sender),
             connected: connected_receiver,
             addresses: addresses_receiver,
+            known: known_receiver,
             streams,
             stop,
             ended: ended_sender,

@@ -6,13 +6,13 @@ use libp2p::{
     Multiaddr, PeerId,
     core::ConnectedPoint,
     gossipsub::{self, MessageAcceptance},
-    identify, ping,
+    identify, mdns, ping,
     swarm::{ConnectionId, DialError, ListenError, SwarmEvent},
 };
 
 use super::{
     super::{address_book::Route, behaviour::BehaviourEvent, gossip::Said},
-    Task, without_peer,
+    Connection, Task, without_peer,
 };
 use crate::identity;
 
@@ -39,23 +39,11 @@ impl Task {
             SwarmEvent::IncomingConnectionError { peer_id, send_back_addr, error, .. } => {
                 self.on_incoming_error(peer_id, &send_back_addr, &error);
             }
-            SwarmEvent::NewListenAddr { address, .. } => {
-                tracing::info!(%address, "listening");
-                self.announcer.bound(address, Instant::now());
-                self.publish_addresses();
-            }
-            SwarmEvent::ExpiredListenAddr { address, .. } => {
-                tracing::info!(%address, "no longer listening");
-                self.announcer.unbound(&address, Instant::now());
-                self.publish_addresses();
-            }
+            SwarmEvent::NewListenAddr { listener_id, address } => self.on_bound(listener_id, address),
+            SwarmEvent::ExpiredListenAddr { address, .. } => self.on_unbound(&[address]),
             SwarmEvent::ListenerError { error, .. } => tracing::warn!(%error, "listener"),
-            SwarmEvent::ListenerClosed { addresses, reason, .. } => {
-                tracing::error!(?addresses, ?reason, "listener closed");
-                for address in &addresses {
-                    self.announcer.unbound(address, Instant::now());
-                }
-                self.publish_addresses();
+            SwarmEvent::ListenerClosed { listener_id, addresses, reason } => {
+                self.on_listener_closed(listener_id, &addresses, reason.err());
             }
             _ => {}
         }
@@ -67,8 +55,10 @@ impl Task {
             BehaviourEvent::Identify(identify::Event::Received { peer_id, info, .. }) => {
                 if let Ok(member) = identity::member_id(&peer_id) {
                     self.announcer.observed(member, &info.observed_addr, Instant::now());
+                    self.on_protocols(member, &info.protocols);
                 }
             }
+            BehaviourEvent::Mdns(mdns::Event::Discovered(found)) => self.on_found_nearby(found),
             BehaviourEvent::Ping(ping::Event { peer, connection, result: Err(ping::Failure::Timeout) }) => {
                 tracing::warn!(peer = %self.short(&peer), "no answer, connection closed");
                 self.swarm.close_connection(connection);
@@ -85,14 +75,19 @@ impl Task {
         established: NonZeroU32,
     ) {
         let Ok(member) = identity::member_id(peer) else { return };
-        self.dialer.established(connection, &member);
-        self.connections.entry(member).or_default().push(connection);
-        if let ConnectedPoint::Dialer { address, .. } = endpoint {
+        let (address, relayed) = (endpoint.get_remote_address(), endpoint.is_relayed());
+        self.dialer.established(connection, &member, (!relayed).then_some(address), Instant::now());
+        let open = self.connections.entry(member).or_default();
+        open.push(Connection { id: connection, relayed });
+        if let (ConnectedPoint::Dialer { address, .. }, false) = (endpoint, relayed) {
             self.book.reached(&member, without_peer(address.clone()));
+            self.publish_known();
         }
-        tracing::debug!(peer = %member, address = %endpoint.get_remote_address(), established, "connection");
+        tracing::debug!(peer = %member, %address, relayed, established, "connection");
         if established.get() == 1 {
             self.link(member, false, Duration::ZERO);
+        } else {
+            self.prefer_direct(&member);
         }
     }
 
@@ -100,7 +95,14 @@ impl Task {
         let Ok(member) = identity::member_id(peer) else { return };
         tracing::debug!(peer = %member, remaining, ?cause, "connection closed");
         if let Some(open) = self.connections.get_mut(&member) {
-            open.retain(|other| *other != connection);
+            open.retain(|other| other.id != connection);
+            if open.iter().all(|other| other.relayed) {
+                self.reservations.gone(&member);
+                self.announce_relays();
+                if remaining > 0 && self.dialer.direct(&member).is_some() {
+                    self.dialer.relay_is_left(&member, Instant::now());
+                }
+            }
         }
         if remaining == 0 {
             let welcomed = self.unlink(&member);
@@ -113,7 +115,7 @@ impl Task {
         if let DialError::LocalPeerId { .. } = error {
             self.dialer.drop_seed(connection);
         }
-        self.dialer.failed(connection, Instant::now());
+        self.dialer.failed(connection, &self.book, Instant::now());
     }
 
     /// A peer whose key is known by now and who is no member was refused for that.

@@ -63,6 +63,7 @@ impl Driver {
             Output::Receive(session, members) => mine.extend(self.receive(session, members)?),
             Output::PassOn { vector, to } => self.pass_on(vector, to),
             Output::Unmask(survivors, plan) => self.unmask(survivors, *plan),
+            Output::Audit(published, plan) => self.audit(&published, *plan),
             Output::Fault(fault) => {
                 if self.worth_a_warning() {
                     tracing::warn!(peer = %fault.who, phase = %fault.phase, fault = %fault.kind, "peer at fault");
@@ -211,6 +212,7 @@ impl Driver {
             plan,
             root: running.root,
         });
+        running.source = Some(source.clone());
         let (me, network, intake) = (self.state.me, self.network.clone(), running.intake.clone());
         let job = if to != me {
             self.spawn(
@@ -296,11 +298,41 @@ impl Driver {
         let Some(running) = &self.state.running else { return };
         let Some(intake) = running.intake.clone() else { return };
         let (results, layout) = (self.results.clone(), running.terms.layout().clone());
+        #[cfg(feature = "lies")]
+        let falsify = self.falsifies_sum();
         self.spawn(Role::Aggregator, async move {
-            match results.sum(intake, layout, survivors, plan).await {
+            let summed = results.clone().sum(intake, layout, survivors, plan).await;
+            #[cfg(feature = "lies")]
+            let summed = summed.and_then(|root| if falsify { results.falsify(&root) } else { Ok(root) });
+            match summed {
                 Ok(root) => (Work::Summed(root), None),
                 Err(error) => (Work::Failed(format!("the sum could not be computed: {error}")), None),
             }
+        });
+    }
+
+    fn audit(&mut self, published: &Published, plan: MaskPlan) {
+        let Some(running) = &self.state.running else { return };
+        let (Some(intake), Some(source)) = (running.intake.clone(), running.source.clone()) else { return };
+        let (root, survivors) = (published.sum.body.root, published.certificate.survivors.clone());
+        let Some(sum) = self.results.get(&root) else { return };
+        let me = self.state.me;
+        self.spawn(Role::Member, async move {
+            // mine went elsewhere
+            let audited = match survivors.contains(&me) {
+                true => deposit(source, me, intake.clone()).await.map(drop),
+                false => Ok(()),
+            };
+            let audited = match audited {
+                Ok(()) => audit(intake, sum, survivors, plan).await,
+                Err(error) => Err(error),
+            };
+            let work = match audited {
+                Ok(None) => Work::Audited(root),
+                Ok(Some(disproof)) => Work::Disproved(root, Box::new(disproof)),
+                Err(error) => Work::Failed(format!("the published sum could not be checked: {error}")),
+            };
+            (work, None)
         });
     }
 

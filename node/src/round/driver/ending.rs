@@ -32,7 +32,7 @@ impl Driver {
                     round,
                     attempts,
                     contract,
-                    published: Some(*published),
+                    published: Some(published.without_opening()),
                     threshold: u32::try_from(threshold).unwrap_or(u32::MAX),
                 };
                 let result = result.ok_or_else(|| "no aggregate".into());

@@ -38,6 +38,11 @@ impl Driver {
         }
     }
 
+    /// Whether it publishes a false sum.
+    pub(super) fn falsifies_sum(&self) -> bool {
+        self.lying.as_ref().is_some_and(|Lying(liar)| liar.falsifies_sum())
+    }
+
     fn say_all(&mut self, said: Vec<(MemberId, Message)>) {
         let me = self.state.me;
         for (to, message) in said.into_iter().filter(|(to, _)| *to != me) {

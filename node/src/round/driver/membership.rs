@@ -3,7 +3,7 @@
 use super::*;
 use crate::{
     membership::{News, Source},
-    node::{Reduce, Submission, addresses, check},
+    node::{Reduce, Submission, check, manifest_addresses},
 };
 use consort_protocol::encoding::{Input as Arrays, Reduction};
 
@@ -48,7 +48,7 @@ impl Driver {
             }
         }
         if self.state.gate_due.take_if(|due| *due <= self.state.started.elapsed()).is_some() {
-            match addresses(&self.manifest) {
+            match manifest_addresses(&self.manifest) {
                 Ok(members) => self.network.set_members(members),
                 Err(error) => tracing::error!(%error, "members stay as they are"),
             }

@@ -43,10 +43,9 @@ fn shares(liar: &mut Liar, to: MemberId, honest: SealedShares) -> Said {
         }
         Lie::OtherSecret => {
             let swapped = |dealt: DealtShares| DealtShares {
-                commitments: DealtCommitments {
-                    mask_key: dealt.commitments.self_mask.clone(),
-                    self_mask: dealt.commitments.mask_key.clone(),
-                },
+                commitments: self::swapped(&dealt.commitments),
+                mask_key: dealt.self_mask.clone(),
+                self_mask: dealt.mask_key.clone(),
                 ..dealt
             };
             [None, changed(liar, &honest, swapped)]
@@ -93,14 +92,32 @@ fn dealt_again(liar: &mut Liar, honest: &SealedShares) -> Option<SealedShares> {
     changed(liar, honest, |honest| other(honest, commitments, shares))
 }
 
+/// The commitments to each secret in place of those to the other.
+fn swapped(commitments: &DealtCommitments) -> DealtCommitments {
+    let DealtCommitments { mask_key, self_mask } = commitments.clone();
+    DealtCommitments { mask_key: self_mask, self_mask: mask_key }
+}
+
 fn receipt(liar: &mut Liar, to: MemberId, honest: Signed<Receipt>, commitments: DealtCommitments) -> Said {
     let say = |receipt| (to, Message::Receipt(Box::new(receipt), Box::new(commitments.clone())));
     let mut body = honest.body.clone();
-    // its own entry is compared with the commitments beside it
-    let others = body.confirmed.iter_mut().filter(|(dealer, _)| *dealer != liar.me);
-    others.for_each(|(_, named)| named[0] ^= 1);
+    if liar.lie != Lie::OtherSecret {
+        // its own entry is compared with the commitments beside it
+        let others = body.confirmed.iter_mut().filter(|(dealer, _)| *dealer != liar.me);
+        others.for_each(|(_, named)| named[0] ^= 1);
+    }
     match liar.lie {
         Lie::FalseReceipt => liar.sign(body).map(say).into_iter().collect(),
+        Lie::OtherSecret => {
+            let commitments = swapped(&commitments);
+            let mine = body.confirmed.iter_mut().filter(|(dealer, _)| *dealer == liar.me);
+            mine.for_each(|(_, named)| *named = commitments.digest());
+            let receipt = liar.sign(body);
+            receipt
+                .map(|it| (to, Message::Receipt(Box::new(it), Box::new(commitments))))
+                .into_iter()
+                .collect()
+        }
         Lie::TwoReceipts => [Some(honest), liar.sign(body)].into_iter().flatten().map(say).collect(),
         _ => vec![say(honest)],
     }
