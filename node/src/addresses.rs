@@ -14,7 +14,7 @@ use consort_protocol::{ids::MemberId, manifest::Manifest};
 use libp2p::{Multiaddr, PeerId};
 use tokio::sync::watch;
 
-use crate::{consortium::read_bounded, identity};
+use crate::{files::read_bounded, identity};
 
 /// Members and their addresses.
 pub type Addresses = BTreeMap<MemberId, Vec<Multiaddr>>;

@@ -78,8 +78,8 @@ struct Shared {
 }
 
 impl Shared {
-    fn manifest(&self) -> &Arc<Manifest> {
-        &self.handle.manifest
+    fn manifest(&self) -> Arc<Manifest> {
+        self.handle.manifest()
     }
 }
 

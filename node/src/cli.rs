@@ -1,7 +1,10 @@
 //! The command line of `consort`: a file a command.
 
+mod card;
 mod client;
+mod consortium;
 mod doctor;
+mod init;
 mod peers;
 mod rounds;
 mod run;
@@ -26,7 +29,7 @@ const INTERRUPTED: u8 = 130;
 #[derive(Parser)]
 #[command(
     version,
-    after_help = "Examples:\n  consort run --home ~/.consort --consortium consortium.toml\n      take part in the rounds of a consortium until told to stop\n  consort submit update.npy --home ~/.consort --out sum.npy\n      hand an input to the running daemon and wait for the sum\n  consort status --home ~/.consort\n      how things are"
+    after_help = "Examples:\n  consort init --home ~/.consort --name ward-7\n      a new node, and the card to send to those who found the consortium\n  consort consortium create --name wards --member a.card b.card c.card --out consortium.toml\n      a consortium, once all its members have signed the file\n  consort run --home ~/.consort --consortium consortium.toml\n      take part in the rounds of a consortium until told to stop\n  consort submit update.npy --home ~/.consort --out sum.npy\n      hand an input to the running daemon and wait for the sum\n  consort status --home ~/.consort\n      how things are"
 )]
 struct Arguments {
     /// How log lines are written to standard error
@@ -46,6 +49,12 @@ enum LogFormat {
 
 #[derive(Subcommand)]
 enum Command {
+    /// Makes a new node: identity, settings, member card
+    Init(init::Arguments),
+    /// Prints this node's member card
+    Card(card::Arguments),
+    /// Founds a consortium, or changes it: manifests as files
+    Consortium(consortium::Arguments),
     /// Runs the node until it is told to stop with SIGTERM or SIGINT
     Run(run::Arguments),
     /// Hands an input to the running daemon and waits for the aggregate
@@ -70,6 +79,12 @@ enum Failure {
     Interrupted(String),
 }
 
+impl Failure {
+    fn unusable(error: impl std::fmt::Display) -> Self {
+        Self::Unusable(error.to_string())
+    }
+}
+
 /// Results of a command go to standard output; everything else is a log.
 #[allow(clippy::print_stdout)]
 fn println(line: &str) {
@@ -81,6 +96,9 @@ pub(crate) fn main() -> ExitCode {
     let arguments = Arguments::parse();
     log_to_stderr(arguments.log_format);
     let result = match arguments.command {
+        Command::Init(arguments) => init::run(&arguments),
+        Command::Card(arguments) => card::run(&arguments),
+        Command::Consortium(arguments) => consortium::run(&arguments),
         Command::Run(arguments) => run::run(&arguments),
         Command::Submit(arguments) => submit::run(&arguments),
         Command::Status(arguments) => status::run(&arguments),

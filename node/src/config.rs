@@ -2,10 +2,13 @@
 
 use std::path::Path;
 
-use libp2p::Multiaddr;
+use libp2p::{Multiaddr, multiaddr::Protocol};
 use serde::{Deserialize, Serialize};
 
-use crate::consortium::{one_line, read_bounded};
+use crate::{
+    consortium::one_line,
+    files::{self, read_bounded},
+};
 
 /// Files larger than this are not read.
 const MAX_FILE_BYTES: u64 = 1 << 20;
@@ -14,6 +17,9 @@ const MAX_FILE_BYTES: u64 = 1 << 20;
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Config {
+    /// What this node is called on its member card; its peer id says it where there is none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
     /// Addresses to listen on.
     #[serde(default = "default_listen")]
     pub listen: Vec<Multiaddr>,
@@ -40,14 +46,14 @@ pub struct Reach {
 
 impl Default for Config {
     fn default() -> Self {
-        Self { listen: default_listen(), api_port: None, reach: Reach::default() }
+        Self { name: None, listen: default_listen(), api_port: None, reach: Reach::default() }
     }
 }
 
 /// Why there is no configuration.
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
-    /// The file cannot be read.
+    /// The file cannot be read or written.
     #[error("{path}: {source}")]
     Read {
         /// Where.
@@ -87,6 +93,44 @@ impl Config {
             ));
         }
         Ok(config)
+    }
+
+    /// Writes it to a new file, with comments for whoever edits it.
+    ///
+    /// # Errors
+    /// Where the file cannot be written, or exists: then it is as it was.
+    pub fn create(&self, path: &Path) -> Result<(), ConfigError> {
+        let text = |value: String| toml::Value::String(value).to_string();
+        let name = match &self.name {
+            Some(name) => format!("name = {}", text(name.clone())),
+            None => "# name = \"ward-7\"".to_owned(),
+        };
+        let listen: String =
+            self.listen.iter().map(|address| format!("    {},\n", text(address.to_string()))).collect();
+        let Reach { relay, through_relay, mdns } = self.reach;
+        let file = format!(
+            "# Settings of this node. Unknown keys are refused, so that a misspelt one is noticed.\n\n\
+             # What the others call it: `consort card` puts it on the member card.\n{name}\n\n\
+             # Where it listens: /ip4/ADDRESS/tcp/PORT, or /ip4/ADDRESS/udp/PORT/quic-v1. 0.0.0.0 is every interface.\n\
+             listen = [\n{listen}]\n\n\
+             # How others reach it beside that; all are off where nothing is said (docs/reachability.md).\n\
+             [reach]\nrelay = {relay}\nthrough_relay = {through_relay}\nmdns = {mdns}\n"
+        );
+        files::create(path, file.as_bytes(), 0o644)
+            .map_err(|source| ConfigError::Read { path: path.display().to_string(), source })
+    }
+
+    /// Where others can dial this node: what it listens on, without addresses that name every interface or leave
+    /// the port open.
+    #[must_use]
+    pub fn dialable(&self) -> Vec<Multiaddr> {
+        let open = |part: Protocol<'_>| match part {
+            Protocol::Ip4(ip) => ip.is_unspecified(),
+            Protocol::Ip6(ip) => ip.is_unspecified(),
+            Protocol::Tcp(port) | Protocol::Udp(port) => port == 0,
+            _ => false,
+        };
+        self.listen.iter().filter(|address| !address.iter().any(open)).cloned().collect()
     }
 }
 
@@ -141,6 +185,23 @@ mod tests {
         for text in ["listen = []\n[reach]\nrelay = true", "[reach]\nrelay = true\nthrough_relay = true"] {
             assert!(load(text).unwrap_err().contains("reach.relay"), "{text:?}");
         }
+    }
+
+    #[test]
+    fn a_new_file_says_what_it_was_made_with_and_overwrites_none() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("config.toml");
+        let listen = ["/ip4/0.0.0.0/tcp/4040", "/ip4/192.0.2.7/tcp/4040", "/ip4/192.0.2.7/tcp/0"];
+        let listen = listen.iter().map(|address| address.parse().unwrap()).collect();
+        let config = Config { name: Some("ward \"7\"".into()), listen, ..Config::default() };
+        config.create(&path).unwrap();
+        assert_eq!(Config::load(&path).unwrap(), config);
+        assert!(Config::default().create(&path).is_err());
+        assert_eq!(Config::load(&path).unwrap(), config);
+        assert_eq!(config.dialable(), ["/ip4/192.0.2.7/tcp/4040".parse().unwrap()]);
+        let unnamed = folder.path().join("unnamed.toml");
+        Config::default().create(&unnamed).unwrap();
+        assert_eq!(Config::load(&unnamed).unwrap(), Config::default());
     }
 
     #[test]

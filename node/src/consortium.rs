@@ -1,30 +1,32 @@
-//! `consortium.toml`: the manifest as people read and sign it.
+//! `consortium.toml`: the manifest as people read and sign it, with all epochs before it.
 //!
 //! TOML is for people. Signatures cover the one canonical encoding of the same content
 //! ([`consort_protocol::codec`]), so spaces, comments and the order of keys change nothing.
 
+mod tables;
 #[cfg(test)]
 mod tests;
 
-use std::{
-    collections::BTreeMap,
-    fs,
-    io::{self, Read as _},
-    path::Path,
-};
+use std::{cmp::Ordering, path::Path};
 
 use consort_protocol::{
     ids::MemberId,
-    manifest::{Manifest, ManifestBody, ManifestError, MemberEntry, Policy, SignedManifest},
-    signing::Signature,
+    manifest::{Chain, Manifest, ManifestBody, ManifestError, SignedManifest, Tally},
 };
-use libp2p::{Multiaddr, PeerId};
-use serde::{Deserialize, Serialize};
 
-use crate::identity::{member_id, peer_id};
+use crate::{
+    files::{self, read_bounded},
+    home::Home,
+};
+use tables::Tables;
 
-/// Files larger than this are not read.
-const MAX_FILE_BYTES: u64 = 4 << 20;
+pub(crate) use tables::one_line;
+
+/// Files larger than this are not read: hundreds of epochs of a hundred members.
+const MAX_FILE_BYTES: u64 = 16 << 20;
+
+/// Everybody may read what everybody signs.
+const MODE: u32 = 0o644;
 
 /// Why there is no manifest.
 #[derive(Debug, thiserror::Error)]
@@ -57,130 +59,156 @@ pub enum ConsortiumError {
     },
 }
 
-#[derive(Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct File {
-    name: String,
-    epoch: u64,
-    policy: Policy,
-    member: Vec<MemberTable>,
+/// What a file holds: an epoch that perhaps not enough have signed yet, behind its verified predecessors.
+#[derive(Clone, Debug)]
+pub struct Draft {
+    before: Option<Chain>,
+    /// The last epoch, as it stands.
+    pub last: SignedManifest,
 }
 
-#[derive(Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct MemberTable {
-    name: String,
-    id: PeerId,
-    #[serde(default)]
-    addresses: Vec<Multiaddr>,
-    #[serde(default = "yes")]
-    may_aggregate: bool,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    signature: Option<String>,
+impl Draft {
+    /// A first manifest.
+    #[must_use]
+    pub fn first(last: SignedManifest) -> Self {
+        Self { before: None, last }
+    }
+
+    /// A next epoch of this chain.
+    #[must_use]
+    pub fn next(before: Chain, last: SignedManifest) -> Self {
+        Self { before: Some(before), last }
+    }
+
+    /// Reads a file and verifies all epochs but the last.
+    ///
+    /// # Errors
+    /// [`ConsortiumError`] names the file and what is wrong with it.
+    pub fn read(path: &Path) -> Result<Self, ConsortiumError> {
+        let name = path.display().to_string();
+        let parse = |reason| ConsortiumError::Parse { path: name.clone(), reason };
+        let text = read_bounded(path, MAX_FILE_BYTES)
+            .map_err(|source| ConsortiumError::File { path: name.clone(), source })?
+            .ok_or_else(|| parse(format!("more than the {MAX_FILE_BYTES} bytes that a manifest may have")))?;
+        let (previous, last) = Tables::parse(&text).map_err(parse)?;
+        let named = previous.clone();
+        let before = match previous.is_empty() {
+            true => None,
+            false => Some(Chain::verify(previous).map_err(|source| {
+                let member = at_fault(&source, named.iter().map(|epoch| &epoch.body));
+                ConsortiumError::Manifest { path: name.clone(), member, source }
+            })?),
+        };
+        Ok(Self { before, last })
+    }
+
+    /// The manifest of the epoch before.
+    #[must_use]
+    pub fn previous(&self) -> Option<&Manifest> {
+        self.before.as_ref().map(|before| &**before.manifest())
+    }
+
+    /// The epochs before.
+    #[must_use]
+    pub fn before(&self) -> Option<&Chain> {
+        self.before.as_ref()
+    }
+
+    /// How far the signatures have come; everything else is checked.
+    ///
+    /// # Errors
+    /// [`ManifestError`] says which entry, rule or signature is at fault.
+    pub fn tally(&self) -> Result<Tally, ManifestError> {
+        self.last.tally(self.previous())
+    }
+
+    /// The verified chain, if enough have signed.
+    ///
+    /// # Errors
+    /// [`ManifestError`] says what is missing or at fault.
+    pub fn complete(&self) -> Result<Chain, ManifestError> {
+        match &self.before {
+            None => Chain::verify([self.last.clone()]),
+            Some(before) => {
+                let mut chain = before.clone();
+                chain.extend(self.last.clone()).map(|()| chain)
+            }
+        }
+    }
+
+    /// The file as text.
+    ///
+    /// # Errors
+    /// Where a member's id is not an Ed25519 key or an address is none, in words.
+    pub fn to_toml(&self) -> Result<String, String> {
+        let before = self.before.iter().flat_map(Chain::iter);
+        Tables::write(&self.last, before)
+    }
+
+    /// Writes the file whole or not at all, in place of one that is there.
+    ///
+    /// # Errors
+    /// [`ConsortiumError`] names the file.
+    pub fn write(&self, path: &Path) -> Result<(), ConsortiumError> {
+        let name = path.display().to_string();
+        let text = self.to_toml().map_err(|reason| ConsortiumError::Parse { path: name.clone(), reason })?;
+        files::replace(path, text.as_bytes(), MODE)
+            .map_err(|source| ConsortiumError::File { path: name, source })
+    }
+
+    /// An error of the last epoch, with the file and the member that it is about.
+    #[must_use]
+    pub fn error(&self, path: &Path, source: ManifestError) -> ConsortiumError {
+        let before = self.previous().map(Manifest::body);
+        let member = at_fault(&source, before.into_iter().chain([&self.last.body]));
+        ConsortiumError::Manifest { path: path.display().to_string(), member, source }
+    }
 }
 
-/// Reads and verifies a manifest.
+/// A verified chain as a file has it.
+impl From<Chain> for Draft {
+    fn from(chain: Chain) -> Self {
+        let (before, last) = chain.split();
+        Self { before, last }
+    }
+}
+
+/// Reads and verifies a manifest with all epochs before it.
 ///
 /// # Errors
 /// [`ConsortiumError`] names the file and what is wrong with it.
-pub fn load(path: &Path) -> Result<Manifest, ConsortiumError> {
-    let name = path.display().to_string();
-    let parse = |reason| ConsortiumError::Parse { path: name.clone(), reason };
-    let text = read_bounded(path, MAX_FILE_BYTES)
-        .map_err(|source| ConsortiumError::File { path: name.clone(), source })?
-        .ok_or_else(|| parse(format!("more than the {MAX_FILE_BYTES} bytes that a manifest may have")))?;
-    let file: File = toml::from_str(&text).map_err(|error| parse(one_line(&error, &text)))?;
-    let signed = file.into_signed().map_err(parse)?;
-    let names: BTreeMap<MemberId, String> =
-        signed.body.members.iter().map(|member| (member.id, member.name.clone())).collect();
-    signed.verify().map_err(|source| ConsortiumError::Manifest {
-        path: name.clone(),
-        member: at_fault(&source).and_then(|id| names.get(&id)).cloned(),
-        source,
-    })
+pub fn load(path: &Path) -> Result<Chain, ConsortiumError> {
+    let draft = Draft::read(path)?;
+    draft.complete().map_err(|source| draft.error(path, source))
 }
 
-/// The manifest as text.
+/// The newest epoch of a home and of a file, of which one has to be there, and whether it is the file's.
 ///
 /// # Errors
-/// Where a member's id is not an Ed25519 key or an address is none, in words.
-pub fn to_toml(signed: &SignedManifest) -> Result<String, String> {
-    let SignedManifest { body, signatures } = signed;
-    let member = |entry: &MemberEntry| {
-        let addresses = entry.addresses.iter().map(|address| address.parse());
-        Ok(MemberTable {
-            name: entry.name.clone(),
-            id: peer_id(&entry.id).map_err(|error| error.to_string())?,
-            addresses: addresses.collect::<Result<_, _>>().map_err(|error| format!("address: {error}"))?,
-            may_aggregate: entry.may_aggregate,
-            signature: signatures.get(&entry.id).map(|signature| hex::encode(signature.to_bytes())),
-        })
-    };
-    let file = File {
-        name: body.name.clone(),
-        epoch: body.epoch,
-        policy: body.policy.clone(),
-        member: body.members.iter().map(member).collect::<Result<_, String>>()?,
-    };
-    toml::to_string_pretty(&file).map_err(|error| error.to_string())
-}
-
-/// The text of a file, or `None` where it is longer than `limit` bytes.
-pub(crate) fn read_bounded(path: &Path, limit: u64) -> io::Result<Option<String>> {
-    let mut text = String::new();
-    fs::File::open(path)?.take(limit + 1).read_to_string(&mut text)?;
-    Ok((text.len() as u64 <= limit).then_some(text))
-}
-
-/// Whose entry a manifest fails on, where its message gives no name.
-fn at_fault(error: &ManifestError) -> Option<MemberId> {
-    match error {
-        ManifestError::Order(id) | ManifestError::Signature(id) | ManifestError::Entry { id, .. } => {
-            Some(*id)
+/// [`ConsortiumError`]: one of them cannot be used, there is none, or they contradict each other.
+pub fn newest(home: &Home, file: Option<&Path>) -> Result<(Chain, bool), ConsortiumError> {
+    let own = home.consortium();
+    let Some(file) = file else { return Ok((load(&own)?, false)) };
+    let theirs = load(file)?;
+    if !own.exists() {
+        return Ok((theirs, true));
+    }
+    let mine = load(&own)?;
+    match mine.compare(&theirs) {
+        Ok(Ordering::Greater) => Ok((theirs, true)),
+        Ok(Ordering::Equal | Ordering::Less) => Ok((mine, false)),
+        Err(source) => {
+            Err(ConsortiumError::Manifest { path: file.display().to_string(), member: None, source })
         }
-        ManifestError::MemberCount { .. }
-        | ManifestError::Policy { .. }
-        | ManifestError::Epoch(_)
-        | ManifestError::Unsigned { .. } => None,
     }
 }
 
-/// A TOML error in one line: where, and what.
-pub(crate) fn one_line(error: &toml::de::Error, text: &str) -> String {
-    let line =
-        error.span().map(|span| text.bytes().take(span.start).filter(|&byte| byte == b'\n').count() + 1);
-    let message = error.message().replace('\n', "; ");
-    line.map_or(message.clone(), |line| format!("line {line}: {message}"))
-}
-
-impl File {
-    fn into_signed(self) -> Result<SignedManifest, String> {
-        let mut signatures = BTreeMap::new();
-        let mut members = Vec::with_capacity(self.member.len());
-        for table in self.member {
-            let id: MemberId =
-                member_id(&table.id).map_err(|error| format!("member {}: {error}", table.name))?;
-            if let Some(text) = &table.signature {
-                let bytes = hex::decode(text).ok().and_then(|bytes| <[u8; 64]>::try_from(bytes).ok());
-                let bytes = bytes.ok_or_else(|| {
-                    format!("member {}: its signature is not 64 bytes in hexadecimal", table.name)
-                })?;
-                signatures.insert(id, Signature::from_bytes(&bytes));
-            }
-            members.push(MemberEntry {
-                id,
-                name: table.name,
-                addresses: table.addresses.iter().map(ToString::to_string).collect(),
-                may_aggregate: table.may_aggregate,
-            });
-        }
-        let body = ManifestBody { name: self.name, epoch: self.epoch, members, policy: self.policy };
-        let mut signed = SignedManifest::new(body);
-        signed.signatures = signatures;
-        Ok(signed)
-    }
-}
-
-fn yes() -> bool {
-    true
+/// Name of whoever's entry or signature a manifest fails on, where its message gives none.
+fn at_fault<'a>(error: &ManifestError, epochs: impl Iterator<Item = &'a ManifestBody>) -> Option<String> {
+    let id: MemberId = match error {
+        ManifestError::Order(id) | ManifestError::Signature(id) | ManifestError::Entry { id, .. } => *id,
+        _ => return None,
+    };
+    let members = epochs.flat_map(|body| &body.members).filter(|member| member.id == id);
+    members.last().map(|member| member.name.escape_debug().to_string())
 }

@@ -3,7 +3,13 @@
 use std::{collections::BTreeMap, future::Future, pin::Pin};
 
 pub use consort_protocol::io::Role;
-use consort_protocol::{evidence::Proven, fault::PeerFault, ids::MemberId, phase::Phase};
+use consort_protocol::{
+    evidence::Proven,
+    fault::PeerFault,
+    ids::MemberId,
+    manifest::{ManifestError, Tally},
+    phase::Phase,
+};
 
 use crate::ledger::AttemptRecord;
 
@@ -47,6 +53,22 @@ pub enum NodeEvent {
     Fault(PeerFault),
     /// A member was proved to have broken the protocol.
     Convicted(Proven),
+    /// A next epoch waits for signatures.
+    Proposed {
+        /// Its epoch.
+        epoch: u64,
+        /// How far the signatures have come.
+        tally: Tally,
+    },
+    /// Rounds run under the manifest of another epoch from now on.
+    Epoch(u64),
+    /// This node is not a member any more; it takes part in nothing further.
+    Removed {
+        /// The first epoch without it.
+        epoch: u64,
+    },
+    /// Two different manifests of one epoch are signed by enough members.
+    Forked(ManifestError),
     /// A round is over on this node.
     RoundOver {
         /// The round.

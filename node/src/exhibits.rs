@@ -9,9 +9,8 @@ use std::{
 use consort_protocol::{
     codec,
     evidence::{Evidence, EvidenceError, Proven},
-    manifest::Manifest,
+    manifest::Chain,
 };
-use std::sync::Arc;
 
 /// The largest file that is read: what a control message may hold.
 const LARGEST_FILE: u64 = codec::MAX_CONTROL_BYTES as u64;
@@ -99,11 +98,11 @@ impl Exhibits {
     }
 }
 
-/// Reads a file of evidence and checks it with nothing but the manifest.
+/// Reads a file of evidence and checks it with nothing but the consortium's manifests.
 ///
 /// # Errors
 /// [`ExhibitError`] says why it proves nothing.
-pub fn verify(path: &Path, manifest: &Arc<Manifest>) -> Result<Proven, ExhibitError> {
+pub fn verify(path: &Path, chain: &Chain) -> Result<Proven, ExhibitError> {
     let file = |source| ExhibitError::File { path: path.into(), source };
     let found = fs::metadata(path).map_err(file)?.len();
     if found > LARGEST_FILE {
@@ -112,6 +111,8 @@ pub fn verify(path: &Path, manifest: &Arc<Manifest>) -> Result<Proven, ExhibitEr
     let bytes = fs::read(path).map_err(file)?;
     let evidence: Evidence =
         codec::decode(&bytes).map_err(|source| ExhibitError::Format { path: path.into(), source })?;
+    // evidence of an earlier epoch stands
+    let manifest = chain.by_digest(evidence.manifest()).unwrap_or(chain.manifest());
     evidence
         .verify(manifest)
         .map_err(|source| ExhibitError::Unproven { path: path.into(), source: Box::new(source) })

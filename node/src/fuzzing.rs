@@ -55,10 +55,12 @@ pub fn config(bytes: &[u8]) {
 /// # Panics
 /// Where a manifest passes that nobody has signed.
 pub fn consortium(bytes: &[u8]) {
-    if let Ok(manifest) = from_file(bytes, consortium::load) {
-        let text = String::from_utf8_lossy(bytes);
-        assert!(manifest.members().len() <= text.matches("signature").count(), "a member has not signed");
-    }
+    let Some(first) = from_file(bytes, consortium::load).ok().and_then(|chain| chain.signed(0)) else {
+        return;
+    };
+    let text = String::from_utf8_lossy(bytes);
+    let signatures = text.split(['"', '\'']).filter(|part| part.len() == 2 * 64).count();
+    assert!(first.body.members.len() <= signatures, "a founder has not signed");
 }
 
 fn from_file<T>(bytes: &[u8], load: impl FnOnce(&Path) -> T) -> T {

@@ -2,14 +2,14 @@
 
 use std::sync::Arc;
 
-use consort_protocol::{contract::Task, encoding::ValidInput, manifest::Manifest};
-use tokio::sync::{mpsc, oneshot};
+use consort_protocol::manifest::Manifest;
+use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::{
     inputs::Kept,
     ledger::Records,
     network::Network,
-    node::SubmitError,
+    node::{Checked, SubmitError},
     round::{
         RoundResult,
         driver::{Command, Pending, View},
@@ -20,7 +20,7 @@ use crate::{
 /// Asks and tells a running node. Cheap to clone; the node's home stays in use while one of these lives.
 #[derive(Clone)]
 pub struct Handle {
-    pub(crate) manifest: Arc<Manifest>,
+    pub(crate) manifests: watch::Receiver<Arc<Manifest>>,
     pub(crate) network: Network,
     pub(crate) commands: mpsc::Sender<Command>,
     pub(crate) records: Records,
@@ -31,15 +31,16 @@ pub struct Handle {
 pub(crate) type Outcome = oneshot::Receiver<Result<RoundResult, SubmitError>>;
 
 impl Handle {
+    /// The manifest that rounds run under now.
+    pub(crate) fn manifest(&self) -> Arc<Manifest> {
+        self.manifests.borrow().clone()
+    }
+
     /// Hands in an input that was checked and is on disk.
-    pub(crate) async fn hand_in(
-        &self,
-        task: Task,
-        input: ValidInput,
-        kept: Kept,
-    ) -> Result<Outcome, SubmitError> {
+    pub(crate) async fn hand_in(&self, checked: Checked, kept: Kept) -> Result<Outcome, SubmitError> {
         let (reply, outcome) = oneshot::channel();
-        let pending = Pending { task, input: Arc::new(input), kept: Some(kept), reply };
+        let Checked { manifest, clip, task, input } = checked;
+        let pending = Pending { manifest, clip, task, input: Arc::new(input), kept: Some(kept), reply };
         self.commands.send(Command::Submit(pending)).await.map_err(|_| SubmitError::Stopped)?;
         Ok(outcome)
     }

@@ -24,6 +24,12 @@ impl Home {
         Ok(home)
     }
 
+    /// Paths of a home that nothing is made in.
+    #[must_use]
+    pub fn at(path: &Path) -> Self {
+        Self(path.to_path_buf())
+    }
+
     /// The folder itself.
     #[must_use]
     pub fn path(&self) -> &Path {
@@ -58,6 +64,24 @@ impl Home {
     #[must_use]
     pub fn ledger(&self) -> PathBuf {
         self.0.join("ledger.redb")
+    }
+
+    /// Next epochs that wait for signatures, a file each.
+    #[must_use]
+    pub fn proposals(&self) -> PathBuf {
+        self.0.join("proposals")
+    }
+
+    /// Manifests that contradict those of this home, a file each.
+    #[must_use]
+    pub fn forks(&self) -> PathBuf {
+        self.0.join("forks")
+    }
+
+    /// What this node has signed, so that it signs one manifest of each epoch.
+    #[must_use]
+    pub fn signed(&self) -> PathBuf {
+        self.0.join("signed.toml")
     }
 
     /// Evidence against members, a file each.

@@ -5,8 +5,8 @@
 //! and refused if its group or the world may read it.
 
 use std::{
-    fs::{self, OpenOptions},
-    io::{self, Read as _, Write as _},
+    fs,
+    io::{self, Read as _},
     path::{Path, PathBuf},
 };
 
@@ -14,6 +14,8 @@ use consort_protocol::{ids::MemberId, signing};
 use libp2p::{PeerId, identity as libp2p_identity};
 use rand::TryRng as _;
 use zeroize::{Zeroize as _, Zeroizing};
+
+use crate::files;
 
 /// Hexadecimal digits of a secret key.
 const KEY_DIGITS: usize = 64;
@@ -109,12 +111,7 @@ impl NodeIdentity {
         let fail = |source| IdentityError::File { path: path.to_owned(), source };
         hex::encode_to_slice(self.secret.as_slice(), &mut text[..KEY_DIGITS])
             .map_err(|error| fail(io::Error::other(error)))?;
-        let mut options = OpenOptions::new();
-        options.write(true).create_new(true);
-        #[cfg(unix)]
-        std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-        let mut file = options.open(path).map_err(fail)?;
-        file.write_all(text.as_slice()).and_then(|()| file.sync_all()).map_err(fail)
+        files::create(path, text.as_slice(), 0o600).map_err(fail)
     }
 
     /// The public name.

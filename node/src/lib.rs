@@ -11,10 +11,12 @@
 
 pub mod addresses;
 pub mod api;
+pub mod card;
 pub mod config;
 pub mod consortium;
 pub mod events;
 pub mod exhibits;
+mod files;
 #[cfg(feature = "fuzzing")]
 pub mod fuzzing;
 mod handle;
@@ -23,13 +25,16 @@ pub mod identity;
 mod inputs;
 pub mod ledger;
 pub mod limits;
+mod membership;
 pub mod network;
 mod node;
 pub mod npy;
 pub mod proof;
+pub mod proposals;
 mod round;
+pub mod signed;
 pub mod summary;
 
 pub use handle::Handle;
-pub use node::{Node, NodeOptions, Reduce, StartError, Submission, SubmitError};
+pub use node::{AdoptError, Node, NodeOptions, Reduce, StartError, Submission, SubmitError};
 pub use round::RoundResult;

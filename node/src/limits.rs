@@ -243,6 +243,17 @@ pub const API_EVENTS: usize = 256;
 /// Rounds that one answer lists.
 pub const MAX_LISTED_ROUNDS: usize = 1000;
 
+/// Files of next epochs are looked at, and members brought up to date, this often: people wait for it.
+pub const MEMBERSHIP_INTERVAL: Duration = Duration::from_secs(1);
+
+/// Next epochs that one member may have its signature on, as far as they came from others: an honest one signs
+/// one, and perhaps another in its stead.
+pub const MAX_PROPOSALS_PER_SIGNER: usize = 2;
+
+/// Next epochs that are kept in all, as far as they came from others: what few members can talk about at once,
+/// and 64 MiB at the most.
+pub const MAX_PROPOSALS: usize = 64;
+
 /// Allows a burst, then a steady rate.
 #[derive(Debug, Clone)]
 pub struct TokenBucket {

@@ -65,6 +65,9 @@ pub use bulk::BulkStream;
 use control::Outgoing;
 pub use errors::{NetworkError, OpenError, SendError};
 
+/// Members with the addresses that the manifest gives them.
+pub type Members = BTreeMap<MemberId, Vec<Multiaddr>>;
+
 /// What a node needs to know to take part in a consortium's network.
 pub struct NetworkConfig {
     /// The key of this node; its public half must be among `members`.
@@ -77,10 +80,10 @@ pub struct NetworkConfig {
     /// Addresses to begin with, beyond the manifest's; with or without `/p2p/ID` at the end.
     pub peers: Vec<Multiaddr>,
     /// Who may connect, with the addresses that the manifest gives them.
-    pub members: BTreeMap<MemberId, Vec<Multiaddr>>,
+    pub members: Members,
     /// What [`Network::known_addresses`] said when this node ran before: tried, and believed no more than hints.
     pub remembered: BTreeMap<MemberId, Vec<Multiaddr>>,
-    /// Digest of the manifest: names the gossip topic, so that two consortia never mix.
+    /// The consortium's founding: names the gossip topic, so that two consortia never mix.
     pub consortium: [u8; 32],
 }
 
@@ -163,6 +166,7 @@ pub struct Network {
     commands: mpsc::Sender<Vec<u8>>,
     status: Arc<watch::Sender<Vec<u8>>>,
     cut_off: Arc<watch::Sender<BTreeSet<MemberId>>>,
+    members: Arc<watch::Sender<Members>>,
     connected: watch::Receiver<Arc<BTreeSet<MemberId>>>,
     addresses: watch::Receiver<Vec<Multiaddr>>,
     known: watch::Receiver<BTreeMap<MemberId, Vec<Multiaddr>>>,
@@ -270,6 +274,12 @@ impl Network {
             *current = status;
             changed
         });
+    }
+
+    /// Other members from now on, with the addresses that the manifest gives them. Whoever is not among them is
+    /// disconnected and refused; this node stays among them whatever is said.
+    pub fn set_members(&self, members: Members) {
+        self.members.send_replace(members);
     }
 
     /// For test networks: no connection to these members, in place of those named before. Those that stand

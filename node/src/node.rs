@@ -7,11 +7,11 @@ use consort_protocol::{
     contract::{ContractError, Task, Terms, spec_for},
     encoding::{Input, InputError, Reduction, ValidInput},
     hash::Digest,
-    manifest::Manifest,
+    manifest::{Chain, Manifest, ManifestError, SignedManifest, Tally},
 };
 use libp2p::Multiaddr;
 use serde::{Deserialize, Serialize};
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot, watch};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
@@ -24,6 +24,7 @@ use crate::{
     identity::NodeIdentity,
     ledger::{Ledger, LedgerError, Records},
     limits,
+    membership::Membership,
     network::{self, Network, NetworkConfig, NetworkError},
     round::{
         RoundResult,
@@ -38,8 +39,8 @@ pub struct NodeOptions {
     pub home: Home,
     /// Who it is.
     pub identity: NodeIdentity,
-    /// The consortium that it is a member of.
-    pub manifest: Arc<Manifest>,
+    /// The consortium that it is a member of, with all epochs.
+    pub consortium: Chain,
     /// Addresses to listen on.
     pub listen: Vec<Multiaddr>,
     /// How others reach it beside these.
@@ -120,9 +121,20 @@ pub enum SubmitError {
     Stopped,
 }
 
+/// Why a next epoch was not taken.
+#[derive(Debug, thiserror::Error)]
+pub enum AdoptError {
+    /// It is none to run with.
+    #[error(transparent)]
+    Manifest(#[from] ManifestError),
+    /// The node has stopped.
+    #[error("the node has stopped")]
+    Stopped,
+}
+
 /// A handle to a running node. The node runs until [`Node::shutdown`].
 pub struct Node {
-    manifest: Arc<Manifest>,
+    manifests: watch::Receiver<Arc<Manifest>>,
     network: Network,
     commands: mpsc::Sender<Command>,
     records: Records,
@@ -163,7 +175,8 @@ impl Node {
         observer: Arc<dyn Observer>,
         with: impl FnOnce(&mut Driver),
     ) -> Result<Self, StartError> {
-        let NodeOptions { home, identity, manifest, listen, reach, peers } = options;
+        let NodeOptions { home, identity, consortium, listen, reach, peers } = options;
+        let manifest = consortium.manifest().clone();
         let home_error = |source| StartError::Home { path: home.path().to_path_buf(), source };
         let ledger = Ledger::open(&home.ledger())?;
         let results = Arc::new(Results::open(&home.results()).map_err(home_error)?);
@@ -174,12 +187,12 @@ impl Node {
             peers,
             members: manifest_addresses(&manifest)?,
             remembered: addresses::load(&home.addresses(), &manifest),
-            consortium: *manifest.digest(),
+            consortium: *consortium.founding(),
         };
         let remembered = config.remembered.clone();
         let recent = ledger.recent(RECENT)?;
         let state = DriverState::new(
-            &manifest,
+            &consortium,
             identity.id(),
             ledger.next_round()?,
             ledger.seen_keys()?,
@@ -190,8 +203,11 @@ impl Node {
         let (network, events) = network::start(config)?;
         let (commands, receiver) = mpsc::channel(limits::MAX_COMMANDS);
         let stop = CancellationToken::new();
+        let (manifests_sender, manifests) = watch::channel(manifest.clone());
         let mut driver = Driver {
-            manifest: manifest.clone(),
+            manifest,
+            manifests: manifests_sender,
+            membership: Membership::new(consortium, &home),
             identity: Arc::new(identity.signing()),
             network: network.clone(),
             events,
@@ -213,7 +229,7 @@ impl Node {
             .name("rounds".into())
             .spawn(move || runtime.block_on(driver.run()))
             .map_err(home_error)?;
-        Ok(Self { manifest, network, commands, records, results, stop, driver })
+        Ok(Self { manifests, network, commands, records, results, stop, driver })
     }
 
     /// The network below.
@@ -226,7 +242,7 @@ impl Node {
     #[must_use]
     pub fn handle(&self) -> Handle {
         Handle {
-            manifest: self.manifest.clone(),
+            manifests: self.manifests.clone(),
             network: self.network.clone(),
             commands: self.commands.clone(),
             records: self.records.clone(),
@@ -234,16 +250,36 @@ impl Node {
         }
     }
 
+    /// The manifest that rounds run under; it changes between rounds. Without this node on its list, the node has
+    /// ended.
+    #[must_use]
+    pub fn manifest(&self) -> watch::Receiver<Arc<Manifest>> {
+        self.manifests.clone()
+    }
+
+    /// Hands in the next epoch of this node's consortium, or further signatures of it, and passes it on to the
+    /// other members. It comes into force once it has enough signatures and no round is running. `epochs` are in
+    /// ascending order; those that are known already may be among them. Gives how far the signatures on the last
+    /// one have come; nothing where nothing was new.
+    ///
+    /// # Errors
+    /// [`AdoptError`]: it is expired, foreign, a fork, or at fault.
+    pub async fn adopt(&self, epochs: Vec<SignedManifest>) -> Result<Option<Tally>, AdoptError> {
+        let (reply, answer) = oneshot::channel();
+        self.commands.send(Command::Adopt(epochs, reply)).await.map_err(|_| AdoptError::Stopped)?;
+        Ok(answer.await.map_err(|_| AdoptError::Stopped)??)
+    }
+
     /// Hands in an input and waits for the aggregate of the round that takes it.
     ///
     /// # Errors
     /// [`SubmitError`]: the input is refused at once, or its round fails.
     pub async fn submit(&self, submission: Submission) -> Result<RoundResult, SubmitError> {
-        let manifest = self.manifest.clone();
+        let manifest = self.manifests.borrow().clone();
         let checked = tokio::task::spawn_blocking(move || check(&manifest, submission)).await;
-        let (task, input) = checked.map_err(|_| SubmitError::Stopped)??;
+        let Checked { manifest, clip, task, input } = checked.map_err(|_| SubmitError::Stopped)??;
         let (reply, result) = oneshot::channel();
-        let pending = Pending { task, input: Arc::new(input), kept: None, reply };
+        let pending = Pending { manifest, clip, task, input: Arc::new(input), kept: None, reply };
         self.commands.send(Command::Submit(pending)).await.map_err(|_| SubmitError::Stopped)?;
         result.await.map_err(|_| SubmitError::Stopped)?
     }
@@ -263,11 +299,18 @@ impl Node {
     }
 }
 
+/// An input that fits a manifest.
+pub(crate) struct Checked {
+    /// Digest of the manifest that it was checked against.
+    pub(crate) manifest: Digest,
+    /// The owner's own clip, in place of the policy's.
+    pub(crate) clip: Option<f64>,
+    pub(crate) task: Task,
+    pub(crate) input: ValidInput,
+}
+
 /// Checks an input as whoever hands it in is told at once.
-pub(crate) fn check(
-    manifest: &Arc<Manifest>,
-    submission: Submission,
-) -> Result<(Task, ValidInput), SubmitError> {
+pub(crate) fn check(manifest: &Arc<Manifest>, submission: Submission) -> Result<Checked, SubmitError> {
     let Submission { leaves, reduce, label, query, clip } = submission;
     let (reduction, weight) = match reduce {
         Reduce::Sum => (Reduction::Sum, 1),
@@ -283,10 +326,10 @@ pub(crate) fn check(
     let terms = Terms::new(manifest.clone(), 0, 0, 0, task)?;
     let task = terms.contract().task.clone();
     let input = ValidInput::new(Input { leaves, weight }, &task.spec, terms.layout())?;
-    Ok((task, input))
+    Ok(Checked { manifest: *manifest.digest(), clip, task, input })
 }
 
-fn manifest_addresses(
+pub(crate) fn manifest_addresses(
     manifest: &Manifest,
 ) -> Result<BTreeMap<consort_protocol::ids::MemberId, Vec<Multiaddr>>, StartError> {
     let parse = |member: &str, text: &String| {

@@ -4,7 +4,7 @@
 
 use std::{fs, path::Path};
 
-use consort_node::{consortium::to_toml, fuzzing};
+use consort_node::{consortium::Draft, fuzzing};
 use consort_protocol::fuzzing::{corpus, members};
 
 const PACKAGE: &str = env!("CARGO_MANIFEST_DIR");
@@ -45,9 +45,9 @@ fn write_seeds() {
     let folder = Path::new(PACKAGE).join("../fuzz/corpus/consortium");
     fs::create_dir_all(&folder).unwrap();
     for number in [3, 4] {
-        let mut signed = members(number).signed;
-        fs::write(folder.join(format!("{number}-members")), to_toml(&signed).unwrap()).unwrap();
-        signed.signatures.pop_first();
-        fs::write(folder.join(format!("{number}-members-one-unsigned")), to_toml(&signed).unwrap()).unwrap();
+        let mut draft = Draft::first(members(number).signed);
+        draft.write(&folder.join(format!("{number}-members"))).unwrap();
+        draft.last.signatures.pop_first();
+        draft.write(&folder.join(format!("{number}-members-one-unsigned"))).unwrap();
     }
 }

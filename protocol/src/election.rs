@@ -13,7 +13,7 @@ use chacha20::{
 use crate::{
     hash::digest,
     ids::MemberId,
-    manifest::{MAX_MEMBERS, Manifest},
+    manifest::{MAX_MEMBERS, Manifest, ManifestBody},
 };
 
 /// How often each member's turn may come in one round before the round is given up.
@@ -25,11 +25,17 @@ pub const MAX_SLOTS: usize = MAX_MEMBERS * TURNS_PER_MEMBER;
 /// The aggregators of a round in the order in which they stand in for each other: slot 0 first.
 #[must_use]
 pub fn order(manifest: &Manifest, round: u64) -> Vec<MemberId> {
+    order_of(manifest.body(), round)
+}
+
+/// The same for what is not signed yet, to be shown to people.
+#[must_use]
+pub fn order_of(body: &ManifestBody, round: u64) -> Vec<MemberId> {
     let mut eligible: Vec<MemberId> =
-        manifest.members().iter().filter(|member| member.may_aggregate).map(|member| member.id).collect();
+        body.members.iter().filter(|member| member.may_aggregate).map(|member| member.id).collect();
     let turns = eligible.len().max(1) as u64;
     let (cycle, turn) = (round / turns, round % turns);
-    shuffle(&mut eligible, manifest.epoch(), cycle);
+    shuffle(&mut eligible, body.epoch, cycle);
     eligible.rotate_left(turn as usize);
     eligible
 }

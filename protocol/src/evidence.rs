@@ -269,6 +269,12 @@ impl Evidence {
         }
     }
 
+    /// Digest of the manifest under which it was done: the one that [`Self::verify`] takes.
+    #[must_use]
+    pub fn manifest(&self) -> &Digest {
+        &self.contract.manifest
+    }
+
     /// What names this record.
     #[must_use]
     pub fn digest(&self) -> Digest {

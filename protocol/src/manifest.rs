@@ -1,22 +1,33 @@
 //! The signed list of members and rules: who belongs to the consortium and what all have agreed to.
 //!
-//! A [`Manifest`] exists only once it has been verified: [`SignedManifest::verify`] is its one
-//! constructor, so code that holds one need not ask again. All bounds of the protocol (`c`, thresholds,
-//! minimums, the largest vector) are computed from it and never taken from a message.
+//! A [`Manifest`] exists only once it has been verified: [`SignedManifest::verify`] (epoch 0) and
+//! [`SignedManifest::follow`] (later ones) are its only constructors, so code that holds one need not ask again.
+//! All bounds of the protocol (`c`, thresholds, minimums, the largest vector) are computed from it and never taken
+//! from a message.
+//!
+//! Nobody is in charge. Epoch 0 is signed by all its members; a later one by more than two thirds of the members
+//! of the epoch before ([`consent`]), which is as many as are left when c are lost or refuse.
+
+mod body;
+mod chain;
+mod error;
+mod policy;
 
 use std::collections::BTreeMap;
 
-use ed25519_dalek::VerifyingKey;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    codec,
-    encoding::MAX_STEP_LOG2,
     hash::Digest,
     ids::MemberId,
     sharing::Threshold,
-    signing::{self, Identity, Signature, Statement},
+    signing::{self, Identity, Signature},
 };
+
+pub use body::{ManifestBody, MemberEntry};
+pub use chain::Chain;
+pub use error::ManifestError;
+pub use policy::Policy;
 
 /// Fewer members cannot hide an input: with two, each one computes the other's from the sum.
 pub const MIN_MEMBERS: usize = 3;
@@ -24,91 +35,6 @@ pub const MIN_MEMBERS: usize = 3;
 /// Everything that a roster of so many leads to fits into control messages: the largest, the roster itself,
 /// takes a quarter of one.
 pub const MAX_MEMBERS: usize = 1000;
-
-const MAX_NAME_BYTES: usize = 64;
-const MAX_ADDRESSES: usize = 8;
-const MAX_ADDRESS_BYTES: usize = 256;
-
-/// One member as the manifest lists it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct MemberEntry {
-    /// Its Ed25519 public key.
-    pub id: MemberId,
-    /// What people call it.
-    pub name: String,
-    /// Multiaddresses where it can be found; may be empty.
-    #[serde(deserialize_with = "codec::at_most::<MAX_ADDRESSES, _, _>")]
-    pub addresses: Vec<String>,
-    /// Whether it takes its turn as aggregator.
-    pub may_aggregate: bool,
-}
-
-/// The rules that all members have signed. `None` means: computed from the number of members.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Policy {
-    /// How many members may be corrupt, the aggregator included (`c`).
-    pub corrupt: Option<u16>,
-    /// Fewest inputs in one sum; never below the threshold or 3.
-    pub min_survivors: Option<u16>,
-    /// Fewest members on a roster; never below `⌊(N+c)/2⌋+1`.
-    pub min_participants: Option<u16>,
-    /// Losses after the shares are dealt that a round is planned for; raises the threshold to `n − planned_losses`.
-    pub planned_losses: Option<u16>,
-    /// Floats lie in `[−clip, clip]`.
-    pub clip: f64,
-    /// Fixed-point step as a power of two: the step is `2^step_log2`.
-    pub step_log2: i8,
-    /// Largest weight in a weighted mean.
-    pub max_weight: u64,
-    /// Largest magnitude of an integer element; `None`: the largest whose sum fits 64 bits.
-    pub integer_bound: Option<u64>,
-    /// Most elements in one vector.
-    pub max_vector: u64,
-    /// What an aggregator may pass on in one round, in bytes, so that the vectors do not die with it.
-    pub standby_bytes: u64,
-    /// How long the others wait, in milliseconds, for members that have no input yet.
-    pub gather_ms: u64,
-    /// How long a phase waits, in milliseconds, for members that do not answer, vectors apart.
-    pub deadline_ms: u64,
-}
-
-impl Default for Policy {
-    fn default() -> Self {
-        Self {
-            corrupt: None,
-            min_survivors: None,
-            min_participants: None,
-            planned_losses: None,
-            clip: 16.0,
-            step_log2: -16,
-            max_weight: 1 << 20,
-            integer_bound: None,
-            max_vector: 1 << 27,
-            standby_bytes: 64 << 20,
-            gather_ms: 5_000,
-            deadline_ms: 10_000,
-        }
-    }
-}
-
-/// What the members sign.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct ManifestBody {
-    /// Name of the consortium.
-    pub name: String,
-    /// Version of the manifest, counted from 0.
-    pub epoch: u64,
-    /// The members in ascending order of their ids.
-    #[serde(deserialize_with = "codec::at_most::<MAX_MEMBERS, _, _>")]
-    pub members: Vec<MemberEntry>,
-    /// The rules.
-    pub policy: Policy,
-}
-
-impl Statement for ManifestBody {
-    const CONTEXT: &'static str = "manifest";
-}
 
 /// A manifest with the signatures collected so far.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -119,52 +45,23 @@ pub struct SignedManifest {
     pub signatures: BTreeMap<MemberId, Signature>,
 }
 
-/// Why a manifest is not one to run with.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum ManifestError {
-    /// Too few members to hide anything, or more than a roster can carry.
-    #[error("{found} members, but a consortium has {MIN_MEMBERS} to {MAX_MEMBERS}")]
-    MemberCount {
-        /// Members found.
-        found: usize,
-    },
-    /// The members are not in strictly ascending order of their ids.
-    #[error("members are not sorted by id, or {0} is listed twice")]
-    Order(MemberId),
-    /// An entry that cannot be used.
-    #[error("member {id}: {problem}")]
-    Entry {
-        /// The entry's id.
-        id: MemberId,
-        /// What is wrong with it.
-        problem: &'static str,
-    },
-    /// A rule that is too weak or cannot be kept.
-    #[error("policy: {key} is {found}, but it must be {expected}")]
-    Policy {
-        /// Name of the rule.
-        key: &'static str,
-        /// What the manifest says.
-        found: String,
-        /// What it may say.
-        expected: String,
-    },
-    /// Later epochs need their predecessor to be verified against.
-    #[error("epoch {0} cannot be verified alone: only epoch 0 is signed by all its own members")]
-    Epoch(u64),
-    /// A member has not signed.
-    #[error("not signed by {name} ({id}); a first manifest needs the signature of every member")]
-    Unsigned {
-        /// Who is missing.
-        id: MemberId,
-        /// Its name.
-        name: String,
-    },
-    /// A signature that does not verify, or by nobody on the list.
-    #[error(
-        "the signature of {0} does not verify on this manifest: it was edited after signing, or signed by another key"
-    )]
-    Signature(MemberId),
+/// How far the signatures on a manifest have come.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Tally {
+    /// Who may sign and has not, in ascending order of ids.
+    pub missing: Vec<MemberId>,
+    /// Signatures that are there.
+    pub found: usize,
+    /// Signatures that it needs.
+    pub needed: usize,
+}
+
+impl Tally {
+    /// Whether it is one to run with.
+    #[must_use]
+    pub fn is_complete(&self) -> bool {
+        self.found >= self.needed
+    }
 }
 
 impl SignedManifest {
@@ -185,31 +82,82 @@ impl SignedManifest {
         Ok(())
     }
 
-    /// Checks everything and gives the manifest that a node may run with.
+    /// What names it, signed or not.
+    ///
+    /// # Errors
+    /// [`ManifestError::TooLarge`].
+    pub fn digest(&self) -> Result<Digest, ManifestError> {
+        signing::body_digest(&self.body).map_err(|_| ManifestError::TooLarge)
+    }
+
+    /// Checks everything but whether enough have signed; `previous` is the manifest before it, if it is not the
+    /// first.
+    ///
+    /// # Errors
+    /// [`ManifestError`] says which entry, rule or signature is at fault.
+    pub fn tally(&self, previous: Option<&Manifest>) -> Result<Tally, ManifestError> {
+        let body = &self.body;
+        match (previous, body.epoch) {
+            (None, 0) if body.previous.is_some() => return Err(ManifestError::Beginning),
+            (None, 0) => {}
+            (None, epoch) => return Err(ManifestError::Epoch(epoch)),
+            (Some(before), found) => {
+                if Some(found) != before.epoch().checked_add(1) || body.previous != Some(before.digest) {
+                    return Err(ManifestError::Predecessor { found, previous: before.epoch() });
+                }
+            }
+        }
+        body.check()?;
+        let digest = self.digest()?;
+        let voters = previous.map_or(&body.members, |before| &before.body.members);
+        for (id, signature) in &self.signatures {
+            if !voters.iter().any(|member| member.id == *id) {
+                return Err(match previous {
+                    Some(_) => ManifestError::Signer { epoch: body.epoch, signer: *id },
+                    None => ManifestError::Signature(*id),
+                });
+            }
+            if !signing::verify_digest(id, &digest, signature) {
+                return Err(ManifestError::Signature(*id));
+            }
+        }
+        let missing = voters.iter().map(|member| member.id).filter(|id| !self.signatures.contains_key(id));
+        let needed = if previous.is_some() { consent(voters.len()) } else { voters.len() };
+        Ok(Tally { missing: missing.collect(), found: self.signatures.len(), needed })
+    }
+
+    /// Checks everything about a first manifest and gives the one that a node may run with.
     ///
     /// # Errors
     /// [`ManifestError`] says which entry, rule or signature is at fault.
     pub fn verify(self) -> Result<Manifest, ManifestError> {
-        let Self { body, signatures } = self;
-        check_members(&body.members)?;
-        check_policy(&body)?;
-        if body.epoch != 0 {
-            return Err(ManifestError::Epoch(body.epoch));
+        self.complete(None)
+    }
+
+    /// Checks everything about the manifest of the epoch after `previous`.
+    ///
+    /// # Errors
+    /// [`ManifestError`]: it does not follow, an entry, rule or signature is at fault, or too few have signed.
+    pub fn follow(self, previous: &Manifest) -> Result<Manifest, ManifestError> {
+        self.complete(Some(previous))
+    }
+
+    fn complete(self, previous: Option<&Manifest>) -> Result<Manifest, ManifestError> {
+        let tally = self.tally(previous)?;
+        if !tally.is_complete() {
+            let voters = previous.map_or(&self.body, |before| &before.body);
+            let missing = tally.missing.iter().map(|id| voters.name_of(id)).collect();
+            return Err(match previous {
+                None => ManifestError::Unsigned { missing },
+                Some(_) => ManifestError::TooFewSignatures {
+                    epoch: self.body.epoch,
+                    found: tally.found,
+                    needed: tally.needed,
+                    missing,
+                },
+            });
         }
-        for (id, signature) in &signatures {
-            let listed = body.members.iter().any(|member| member.id == *id);
-            if !listed || !signing::verify_body(&body, id, signature) {
-                return Err(ManifestError::Signature(*id));
-            }
-        }
-        for member in &body.members {
-            if !signatures.contains_key(&member.id) {
-                return Err(ManifestError::Unsigned { id: member.id, name: member.name.clone() });
-            }
-        }
-        let digest = signing::body_digest(&body)
-            .map_err(|_| ManifestError::MemberCount { found: body.members.len() })?;
-        Ok(Manifest { body, digest })
+        Ok(Manifest { digest: self.digest()?, body: self.body })
     }
 }
 
@@ -239,6 +187,12 @@ impl Manifest {
         &self.digest
     }
 
+    /// What was signed.
+    #[must_use]
+    pub fn body(&self) -> &ManifestBody {
+        &self.body
+    }
+
     /// The members in ascending order of their ids.
     #[must_use]
     pub fn members(&self) -> &[MemberEntry] {
@@ -257,32 +211,28 @@ impl Manifest {
         &self.body.policy
     }
 
-    /// How many members may be corrupt, the aggregator included (`c`).
+    /// See [`ManifestBody::corrupt`].
     #[must_use]
     pub fn corrupt(&self) -> usize {
-        corrupt(&self.body)
+        self.body.corrupt()
     }
 
-    /// Fewest members on a roster: two halves of the consortium can never both have so many.
+    /// See [`ManifestBody::min_participants`].
     #[must_use]
     pub fn min_participants(&self) -> usize {
-        let quorum = (self.body.members.len() + self.corrupt()) / 2 + 1;
-        self.body.policy.min_participants.map_or(quorum, |set| usize::from(set).max(quorum))
+        self.body.min_participants()
     }
 
-    /// The one threshold, for shares and certificates, of a roster of `n`; `None` where no threshold of `n` is safe.
+    /// See [`ManifestBody::threshold`].
     #[must_use]
     pub fn threshold(&self, n: usize) -> Option<Threshold> {
-        let planned = self.body.policy.planned_losses.map_or(0, |losses| n.saturating_sub(losses.into()));
-        Threshold::new(quorum(n, self.corrupt()).max(planned), n).ok()
+        self.body.threshold(n)
     }
 
-    /// Fewest inputs in the sum of a roster of `n`.
+    /// See [`ManifestBody::min_survivors`].
     #[must_use]
     pub fn min_survivors(&self, n: usize) -> Option<usize> {
-        let set = self.body.policy.min_survivors.map_or(0, usize::from);
-        let floor = self.threshold(n)?.get().max(MIN_MEMBERS).max(set);
-        (floor <= n).then_some(floor)
+        self.body.min_survivors(n)
     }
 }
 
@@ -300,81 +250,9 @@ pub const fn max_corrupt(members: usize) -> usize {
     if third > 1 { third } else { 1 }
 }
 
-fn corrupt(body: &ManifestBody) -> usize {
-    body.policy.corrupt.map_or_else(|| max_corrupt(body.members.len()), usize::from)
-}
-
-fn check_members(members: &[MemberEntry]) -> Result<(), ManifestError> {
-    if !(MIN_MEMBERS..=MAX_MEMBERS).contains(&members.len()) {
-        return Err(ManifestError::MemberCount { found: members.len() });
-    }
-    for (left, right) in members.iter().zip(members.iter().skip(1)) {
-        if left.id >= right.id {
-            return Err(ManifestError::Order(right.id));
-        }
-    }
-    for member in members {
-        let entry = |problem| Err(ManifestError::Entry { id: member.id, problem });
-        if VerifyingKey::from_bytes(&member.id.0).map_or(true, |key| key.is_weak()) {
-            return entry("its id is not a usable Ed25519 public key");
-        }
-        if member.name.is_empty() || member.name.len() > MAX_NAME_BYTES {
-            return entry("its name is empty or longer than 64 bytes");
-        }
-        if member.addresses.len() > MAX_ADDRESSES
-            || member.addresses.iter().any(|address| address.len() > MAX_ADDRESS_BYTES)
-        {
-            return entry("it lists more than 8 addresses, or one longer than 256 bytes");
-        }
-    }
-    Ok(())
-}
-
-fn check_policy(body: &ManifestBody) -> Result<(), ManifestError> {
-    let members = body.members.len();
-    let policy = &body.policy;
-    let refuse = |key, found: &dyn ToString, expected: String| {
-        Err(ManifestError::Policy { key, found: found.to_string(), expected })
-    };
-    let c = corrupt(body);
-    if !(1..=max_corrupt(members)).contains(&c) {
-        return refuse("corrupt", &c, format!("1 to {} for {members} members", max_corrupt(members)));
-    }
-    let floor = quorum(members, c);
-    for (key, set) in [("min_participants", policy.min_participants), ("min_survivors", policy.min_survivors)]
-    {
-        let least = if key == "min_participants" { floor } else { MIN_MEMBERS };
-        if let Some(set) = set
-            && !(least..=members).contains(&set.into())
-        {
-            return refuse(key, &set, format!("{least} to {members}"));
-        }
-    }
-    if !(policy.clip.is_finite() && policy.clip > 0.0) {
-        return refuse("clip", &policy.clip, "a positive number".into());
-    }
-    if !(-MAX_STEP_LOG2..=MAX_STEP_LOG2).contains(&policy.step_log2) {
-        return refuse("step", &policy.step_log2, format!("2^-{MAX_STEP_LOG2} to 2^{MAX_STEP_LOG2}"));
-    }
-    if policy.integer_bound == Some(0) {
-        return refuse("integer_bound", &0, "at least 1".into());
-    }
-    if policy.max_weight == 0 {
-        return refuse("max_weight", &0, "at least 1".into());
-    }
-    if policy.max_vector == 0 {
-        return refuse("max_vector", &0, "at least 1".into());
-    }
-    if !body.members.iter().any(|member| member.may_aggregate) {
-        return refuse("may_aggregate", &"false for every member", "true for at least one".into());
-    }
-    if body.name.is_empty() || body.name.len() > MAX_NAME_BYTES {
-        return refuse("name", &body.name, "1 to 64 bytes long".into());
-    }
-    for (key, milliseconds) in [("gather", policy.gather_ms), ("deadlines", policy.deadline_ms)] {
-        if milliseconds > 86_400_000 || (key == "deadlines" && milliseconds == 0) {
-            return refuse(key, &milliseconds, "at most a day, and for deadlines more than nothing".into());
-        }
-    }
-    Ok(())
+/// Signatures that the next epoch of so many members needs: more than two thirds of them. From 4 members on, all
+/// but [`max_corrupt`] of them are enough.
+#[must_use]
+pub const fn consent(members: usize) -> usize {
+    members * 2 / 3 + 1
 }

@@ -18,6 +18,7 @@ use crate::{
     contract::Contract,
     evidence::Evidence,
     hash::Digest,
+    manifest::SignedManifest,
     phase::Phase,
     report::AbortReason,
     signing::{Signed, Statement},
@@ -85,6 +86,8 @@ pub enum Message {
     Abandonment(Box<Abandonment>),
     /// Anybody → anybody: a member broke the protocol, in whatever round.
     Evidence(Box<Evidence>),
+    /// Anybody → anybody: a next epoch, with the signatures that its sender has of it.
+    Manifest(Box<SignedManifest>),
 }
 
 impl Message {
@@ -115,7 +118,8 @@ impl Message {
             | Self::NewSlot(_)
             | Self::Standby(_)
             | Self::Abandonment(_)
-            | Self::Evidence(_) => false,
+            | Self::Evidence(_)
+            | Self::Manifest(_) => false,
         }
     }
 }

@@ -159,7 +159,8 @@ fn sign_digest(identity: &Identity, digest: &hash::Digest) -> Signature {
     Signature::from_bytes(&identity.0.sign(digest).to_bytes())
 }
 
-fn verify_digest(signer: &MemberId, digest: &hash::Digest, signature: &Signature) -> bool {
+/// Whether a bare signature of `signer` on what this digest names verifies.
+pub(crate) fn verify_digest(signer: &MemberId, digest: &hash::Digest, signature: &Signature) -> bool {
     let signature = ed25519_dalek::Signature::from_bytes(&signature.to_bytes());
     VerifyingKey::from_bytes(&signer.0).is_ok_and(|key| key.verify_strict(digest, &signature).is_ok())
 }

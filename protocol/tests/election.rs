@@ -25,7 +25,7 @@ fn manifest(numbers: impl IntoIterator<Item = usize>, silent: &[usize], policy: 
         may_aggregate: !silent.contains(number),
     };
     let members = numbers.iter().map(entry).collect();
-    let body = ManifestBody { name: "election".into(), epoch: 0, members, policy };
+    let body = ManifestBody { name: "election".into(), epoch: 0, previous: None, members, policy };
     let mut signed = SignedManifest::new(body);
     numbers.iter().for_each(|number| signed.sign(&identity(*number)).unwrap());
     signed.verify().unwrap()

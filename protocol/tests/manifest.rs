@@ -21,7 +21,13 @@ fn body(members: usize, policy: Policy) -> ManifestBody {
         addresses: Vec::new(),
         may_aggregate: true,
     };
-    ManifestBody { name: "test".into(), epoch: 0, members: (0..members).map(entry).collect(), policy }
+    ManifestBody {
+        name: "test".into(),
+        epoch: 0,
+        previous: None,
+        members: (0..members).map(entry).collect(),
+        policy,
+    }
 }
 
 /// Signed by all its members, whatever it says.
@@ -197,6 +203,12 @@ fn entries_that_are_refused() {
     entry(&|member| member.id.0 = std::array::from_fn(|at| if at == 0 { 2 } else { 0 }));
     entry(&|member| member.name = String::new());
     entry(&|member| member.name = "x".repeat(65));
+    entry(&|member| member.name = "  ".into());
+    entry(&|member| member.name = "node 3".into());
+    // what moves the cursor, or turns around what is read
+    for name in ["ward\n7", "ward\x1b[2K", "ward\u{202e}7", "ward\u{200b}7"] {
+        entry(&|member| member.name = name.into());
+    }
     entry(&|member| member.addresses = vec![String::new(); 9]);
     entry(&|member| member.addresses = vec!["x".repeat(257)]);
 
@@ -213,7 +225,7 @@ fn entries_that_are_refused() {
 fn signatures_that_are_missing_or_forged() {
     let mut one_short = SignedManifest::new(body(4, Policy::default()));
     (0..3).for_each(|number| one_short.sign(&identity(number)).unwrap());
-    let missing = ManifestError::Unsigned { id: identity(3).id(), name: "node 3".into() };
+    let missing = ManifestError::Unsigned { missing: vec!["node 3".into()] };
     assert_eq!(one_short.verify().err(), Some(missing));
 
     let by_another = |mut manifest: SignedManifest| {

@@ -84,7 +84,8 @@ fn signed_manifest() -> SignedManifest {
         standby_bytes: 64 << 20,
     };
     let members = (1..=3).map(entry).collect();
-    let mut signed = SignedManifest::new(ManifestBody { name: "wire".into(), epoch: 0, members, policy });
+    let mut signed =
+        SignedManifest::new(ManifestBody { name: "wire".into(), epoch: 0, previous: None, members, policy });
     (1..=3).for_each(|seed| signed.sign(&identity(seed)).unwrap());
     signed
 }
@@ -229,6 +230,10 @@ fn attempt() -> Attempt {
     let abandonment = Abandonment { session: proof, slot: SLOT + 1, votes };
     let second = Vote { session: id, slot: SLOT, value: Value::Abandon };
     let evidence = Evidence::conflict(&session, &*sign(vote, me), &*sign(second, me)).unwrap();
+    let previous = Some(*terms.manifest().digest());
+    let next = ManifestBody { epoch: 1, previous, ..terms.manifest().body().clone() };
+    let mut next = SignedManifest::new(next);
+    members.iter().for_each(|member| next.sign(member).unwrap());
 
     let messages = vec![
         ("contract", Message::Contract(Box::new(terms.sign(aggregator).unwrap()))),
@@ -255,6 +260,7 @@ fn attempt() -> Attempt {
         ("standby receipt", Message::StandbyReceipt(standby_receipt)),
         ("abandonment", Message::Abandonment(Box::new(abandonment))),
         ("evidence", Message::Evidence(Box::new(evidence))),
+        ("manifest", Message::Manifest(Box::new(next))),
     ];
     Attempt { terms, session, commitments, mask_set: *mask_set, root, survivors, messages }
 }

@@ -8,7 +8,7 @@ use std::{
 
 use anyhow::{Context as _, anyhow, bail};
 use consort_node::{
-    consortium,
+    consortium::Draft,
     home::Home,
     identity::{NodeIdentity, peer_id},
 };
@@ -74,6 +74,7 @@ pub(crate) fn found(run: &Run, shape: &Shape) -> anyhow::Result<Founded> {
     let mut signed = SignedManifest::new(ManifestBody {
         name: "testnet".into(),
         epoch: 0,
+        previous: None,
         members: identities.iter().enumerate().map(entry).collect(),
         policy: policy(run, shape)?,
     });
@@ -178,8 +179,7 @@ impl Founded {
         let home = Home::open(&path)?;
         let identity = self.identities.get(index).context("no such node")?;
         identity.save(&home.identity())?;
-        let toml = consortium::to_toml(&self.signed).map_err(anyhow::Error::msg)?;
-        fs::write(home.consortium(), toml)?;
+        Draft::first(self.signed.clone()).write(&home.consortium())?;
         let listen = match run.transport {
             Transport::Tcp => "/ip4/127.0.0.1/tcp/0",
             Transport::Quic => "/ip4/127.0.0.1/udp/0/quic-v1",

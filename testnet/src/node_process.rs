@@ -98,14 +98,14 @@ fn read_orders() -> mpsc::Receiver<Order> {
 
 async fn serve(home: Home, assignment: Assignment, mut orders: mpsc::Receiver<Order>) -> anyhow::Result<()> {
     let identity = NodeIdentity::load(&home.identity())?;
-    let manifest = Arc::new(consortium::load(&home.consortium())?);
+    let consortium = consortium::load(&home.consortium())?;
     let folder = home.path().to_path_buf();
     let narrator = Arc::new(Narrator::new(assignment.holds.clone()));
     let config = Config::load(&home.config())?;
     let options = NodeOptions {
         home,
         identity,
-        manifest,
+        consortium,
         listen: config.listen,
         reach: config.reach,
         peers: assignment.peers.iter().map(|peer| peer.parse()).collect::<Result<_, _>>()?,
@@ -328,6 +328,11 @@ impl Observer for Narrator {
                     let crime = proven.crime.to_string();
                     Some(Word::Convicted { culprit: key(&proven.culprit), crime })
                 }
+                // the members of a testnet stay as they are
+                NodeEvent::Proposed { .. }
+                | NodeEvent::Epoch(_)
+                | NodeEvent::Removed { .. }
+                | NodeEvent::Forked(_) => None,
                 NodeEvent::Fault(_) | NodeEvent::Aggregated { .. } => None,
                 NodeEvent::RoundOver { round: number, attempts, .. } => {
                     let attempts = attempts.iter().map(|record| attempt(number, record)).collect();

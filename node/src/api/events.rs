@@ -86,6 +86,12 @@ fn tell(event: &NodeEvent) -> (&'static str, Value) {
             let data = json!({ "peer": name(&proven.culprit), "crime": proven.crime, "round": proven.round });
             ("convicted", data)
         }
+        NodeEvent::Proposed { epoch, tally } => {
+            ("proposed", json!({ "epoch": epoch, "signatures": tally.found, "needed": tally.needed }))
+        }
+        NodeEvent::Epoch(epoch) => ("epoch", json!({ "epoch": epoch })),
+        NodeEvent::Removed { epoch } => ("removed", json!({ "epoch": epoch })),
+        NodeEvent::Forked(error) => ("forked", json!({ "reason": error.to_string() })),
         NodeEvent::RoundOver { round, attempts, roster } => {
             let outcome = attempts.last().map_or("no-attempt", |last| last.outcome.as_str());
             ("round", json!({ "round": round, "outcome": outcome, "roster": names(roster) }))

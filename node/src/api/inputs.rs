@@ -9,7 +9,7 @@ use axum::{
     http::{HeaderMap, StatusCode, header},
     response::{IntoResponse, Response},
 };
-use consort_protocol::{contract::Task, encoding::ValidInput, hash::Digest};
+use consort_protocol::hash::Digest;
 use http_body_util::BodyExt as _;
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -23,7 +23,7 @@ use crate::{
         read,
     },
     limits,
-    node::{Reduce, check},
+    node::{Checked, Reduce, check},
 };
 
 use super::{Problem, Shared, largest_body, status};
@@ -73,7 +73,7 @@ pub(super) async fn hand_in(
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, Problem> {
-    let largest = largest_body(shared.manifest());
+    let largest = largest_body(&shared.manifest());
     let announced = headers.get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok());
     if announced.is_some_and(|length: u64| length > largest) {
         return Err(too_large(largest));
@@ -98,9 +98,9 @@ pub(super) async fn hand_in(
     let passed = pass(body, largest, Some(pieces)).await;
     let taken = taking.await.map_err(Problem::internal)?;
     passed?;
-    let (kept, task, input) = taken?;
+    let (kept, checked) = taken?;
     let id = kept.id();
-    if let Err(problem) = wait(&shared, seat, kept, task, input).await {
+    if let Err(problem) = wait(&shared, seat, kept, checked).await {
         // its owner was told that nothing came of it, so the next start must not hand it in
         let ended = Ended::failed(None, "the node was stopping; hand it in again");
         let _ = tokio::task::spawn_blocking(move || shared.desk.end(id, ended)).await;
@@ -149,7 +149,7 @@ fn take_in(
     shared: &Shared,
     parameters: &Parameters,
     mut pieces: mpsc::Receiver<Piece>,
-) -> Result<(Kept, Task, ValidInput), Problem> {
+) -> Result<(Kept, Checked), Problem> {
     let store = shared.desk.store();
     let mut draft = store.begin(parameters).map_err(|error| Problem::disk(&error))?;
     if !write(&mut draft, &mut pieces).map_err(|error| Problem::disk(&error))? {
@@ -160,10 +160,10 @@ fn take_in(
         InputFileError::Damaged(_) => Problem::internal(&error),
         InputFileError::Npy { .. } => Problem::unusable(&error),
     })?;
-    let (task, input) = check(shared.manifest(), parameters.submission(arrays)).map_err(Problem::unusable)?;
+    let checked = check(&shared.manifest(), parameters.submission(arrays)).map_err(Problem::unusable)?;
     let id = InputId::random().map_err(Problem::internal)?;
     let kept = store.keep(draft, id).map_err(|error| Problem::disk(&error))?;
-    Ok((kept, task, input))
+    Ok((kept, checked))
 }
 
 /// Writes a body as it comes. Gives whether it came to its end.
@@ -178,15 +178,9 @@ fn write(draft: &mut Draft, pieces: &mut mpsc::Receiver<Piece>) -> io::Result<bo
 }
 
 /// Gives an input to the node, and writes down what becomes of it.
-async fn wait(
-    shared: &Arc<Shared>,
-    seat: Seat,
-    kept: Kept,
-    task: Task,
-    input: ValidInput,
-) -> Result<(), Problem> {
+async fn wait(shared: &Arc<Shared>, seat: Seat, kept: Kept, checked: Checked) -> Result<(), Problem> {
     let id = kept.id();
-    let outcome = shared.handle.hand_in(task, input, kept).await.map_err(|_| Problem::stopping())?;
+    let outcome = shared.handle.hand_in(checked, kept).await.map_err(|_| Problem::stopping())?;
     seat.give(id);
     tokio::spawn(await_end(shared.clone(), id, outcome));
     Ok(())
@@ -232,7 +226,7 @@ fn outcome_of(handle: &Handle, round: u64) -> Ended {
 }
 
 async fn wait_again(shared: &Arc<Shared>, kept: Kept) {
-    let (id, manifest) = (kept.id(), shared.manifest().clone());
+    let (id, manifest) = (kept.id(), shared.manifest());
     let Ok(seat) = shared.desk.take() else {
         return shared.desk.end(id, Ended::failed(None, "another input waited; hand it in again"));
     };
@@ -243,7 +237,7 @@ async fn wait_again(shared: &Arc<Shared>, kept: Kept) {
     });
     let again = "hand it in again; nothing of it has left";
     let refused = match checked.await.map_err(io::Error::other) {
-        Ok(Ok(Ok((task, input)))) => match wait(shared, seat, kept, task, input).await {
+        Ok(Ok(Ok(checked))) => match wait(shared, seat, kept, checked).await {
             Ok(()) => {
                 tracing::info!(input = %id, "the input goes on waiting");
                 return;

@@ -132,6 +132,7 @@ fn waits_with(summary: &Summary) -> Value {
 }
 
 fn member_name(shared: &Shared, id: &MemberId) -> String {
-    let member = shared.manifest().members().iter().find(|member| member.id == *id);
+    let manifest = shared.manifest();
+    let member = manifest.members().iter().find(|member| member.id == *id);
     member.map(|member| member.name.clone()).unwrap_or_default()
 }

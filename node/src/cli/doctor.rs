@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use libp2p::Multiaddr;
 use serde::Serialize;
 
-use super::Failure;
+use super::{Failure, println};
 
 #[derive(clap::Args)]
 #[command(
@@ -106,10 +106,4 @@ fn lines(finding: &Finding) -> String {
     };
     let advice = finding.advice.as_ref().map_or_else(String::new, |advice| format!("\n      → {advice}"));
     format!("{state} {}: {}{advice}", finding.check, finding.what)
-}
-
-/// Results of a command go to standard output; everything else is a log.
-#[allow(clippy::print_stdout)]
-fn println(line: &str) {
-    println!("{line}");
 }

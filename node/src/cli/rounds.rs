@@ -5,13 +5,10 @@ mod list;
 mod source;
 mod verify;
 
-use std::{
-    path::{Path, PathBuf},
-    sync::Arc,
-};
+use std::path::{Path, PathBuf};
 
 use consort_node::consortium;
-use consort_protocol::manifest::Manifest;
+use consort_protocol::manifest::Chain;
 
 use super::{Failure, client, println};
 use source::Source;
@@ -56,13 +53,13 @@ impl Arguments {
         self.home.as_deref().ok_or_else(missing)
     }
 
-    fn manifest(&self) -> Result<Arc<Manifest>, Failure> {
+    /// The consortium's manifests, all epochs.
+    fn chain(&self) -> Result<Chain, Failure> {
         let path = match &self.consortium {
             Some(path) => path.clone(),
             None => self.home()?.join("consortium.toml"),
         };
-        let loaded = consortium::load(&path).map_err(|error| Failure::Unusable(error.to_string()))?;
-        Ok(Arc::new(loaded))
+        consortium::load(&path).map_err(|error| Failure::Unusable(error.to_string()))
     }
 }
 

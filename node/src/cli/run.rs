@@ -13,7 +13,7 @@ use consort_node::{
     Node, NodeOptions, StartError,
     api::{Api, Feed},
     config::Config,
-    consortium,
+    consortium::{self, Draft},
     events::{NodeEvent, Observer},
     home::Home,
     identity::NodeIdentity,
@@ -35,9 +35,9 @@ pub(super) struct Arguments {
     /// The node's home, with its identity.key
     #[arg(long, value_name = "DIR")]
     home: PathBuf,
-    /// The signed manifest of the consortium
+    /// The signed manifest of the consortium; the home's own where it is left out, and where that is newer
     #[arg(long, value_name = "FILE")]
-    consortium: PathBuf,
+    consortium: Option<PathBuf>,
     /// Address of a member to begin with; one is enough, the others are found
     #[arg(long, value_name = "MULTIADDR")]
     peer: Vec<Multiaddr>,
@@ -48,14 +48,18 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
     // nothing is made in a folder that is no node's home
     let identity =
         NodeIdentity::load(&arguments.home.join("identity.key")).map_err(|error| unusable(&error))?;
-    let manifest = Arc::new(consortium::load(&arguments.consortium).map_err(|error| unusable(&error))?);
+    let own = Home::at(&arguments.home);
+    let (chain, from_file) =
+        consortium::newest(&own, arguments.consortium.as_deref()).map_err(|error| unusable(&error))?;
+    let manifest = chain.manifest();
     let config = Config::load(&arguments.home.join("config.toml")).map_err(|error| unusable(&error))?;
     if !manifest.contains(&identity.id()) {
         return Err(Failure::Unusable(format!(
-            "{} is not a member of {}: this home's identity is on no line of {}",
+            "{} is not a member of {} in epoch {}: this home's identity is on no line of {}",
             identity.keypair().public().to_peer_id(),
             manifest.name(),
-            arguments.consortium.display()
+            manifest.epoch(),
+            arguments.consortium.as_ref().filter(|_| from_file).unwrap_or(&own.consortium()).display()
         )));
     }
     let home = Home::open(&arguments.home)
@@ -64,18 +68,20 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
     let options = NodeOptions {
         home,
         identity,
-        manifest,
+        consortium: chain,
         listen: config.listen,
         reach: config.reach,
         peers: arguments.peer.clone(),
     };
-    runtime.block_on(serve(options, config.api_port))
+    runtime.block_on(serve(options, config.api_port, from_file))
 }
 
-async fn serve(options: NodeOptions, api_port: Option<u16>) -> Result<(), Failure> {
+/// Runs until told to stop, or removed. A manifest from the file is kept in the home.
+async fn serve(options: NodeOptions, api_port: Option<u16>, from_file: bool) -> Result<(), Failure> {
     let failed = |error: std::io::Error| Failure::Failed(error.to_string());
     let mut terminate = signal(SignalKind::terminate()).map_err(failed)?;
     let mut interrupt = signal(SignalKind::interrupt()).map_err(failed)?;
+    let (id, chain, file) = (options.identity.id(), options.consortium.clone(), options.home.consortium());
     let (api_is_up, up) = watch::channel(false);
     let ready = Ready {
         peer: options.identity.keypair().public().to_peer_id().to_string(),
@@ -100,12 +106,21 @@ async fn serve(options: NodeOptions, api_port: Option<u16>) -> Result<(), Failur
     };
     tracing::info!(at = api.addresses().join(" "), "local API");
     api_is_up.send_replace(true);
+    let source = if from_file { "the file" } else { "this home" };
+    let (name, epoch) = (chain.manifest().name().to_owned(), chain.manifest().epoch());
+    tracing::info!(consortium = name, epoch, "running with the manifest of {source}");
+    if from_file && let Err(error) = Draft::from(chain).write(&file) {
+        tracing::error!(%error, "the home does not keep the manifest");
+    }
+    let mut manifest = node.manifest();
+    let mut removed = None;
     if dials_only {
         ready.say("listening nowhere: others reach this node through relays");
     }
     tokio::select! {
         _ = terminate.recv() => {}
         _ = interrupt.recv() => {}
+        Ok(without) = manifest.wait_for(|manifest| !manifest.contains(&id)) => removed = Some(without.epoch()),
     }
     tracing::info!("stopping");
     let stop = async {
@@ -114,7 +129,13 @@ async fn serve(options: NodeOptions, api_port: Option<u16>) -> Result<(), Failur
     };
     tokio::time::timeout(SHUTDOWN, stop)
         .await
-        .map_err(|_| Failure::Failed(format!("did not stop within {} s", SHUTDOWN.as_secs())))
+        .map_err(|_| Failure::Failed(format!("did not stop within {} s", SHUTDOWN.as_secs())))?;
+    match removed {
+        None => Ok(()),
+        Some(epoch) => {
+            Err(Failure::Failed(format!("this node was removed from the consortium in epoch {epoch}")))
+        }
+    }
 }
 
 /// Says once, on standard error, that the node is ready and where it listens.

@@ -1,7 +1,12 @@
-use consort_protocol::signing::Identity;
+use std::fs;
+
+use consort_protocol::{
+    manifest::{MemberEntry, Policy},
+    signing::Identity,
+};
 
 use super::*;
-use crate::identity::NodeIdentity;
+use crate::identity::{NodeIdentity, peer_id};
 
 const MEMBERS: u8 = 4;
 
@@ -19,6 +24,7 @@ fn body(members: u8) -> ManifestBody {
     ManifestBody {
         name: "wards".into(),
         epoch: 0,
+        previous: None,
         members: (0..members).map(member).collect(),
         policy: Policy { corrupt: Some(1), clip: 2.5, ..Policy::default() },
     }
@@ -35,11 +41,15 @@ fn text() -> String {
     to_toml(&signed(body(MEMBERS), 0..MEMBERS)).unwrap()
 }
 
-fn load_bytes(bytes: &[u8]) -> Result<Manifest, String> {
+fn to_toml(signed: &SignedManifest) -> Result<String, String> {
+    Draft::first(signed.clone()).to_toml()
+}
+
+fn load_bytes(bytes: &[u8]) -> Result<std::sync::Arc<Manifest>, String> {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("consortium.toml");
     fs::write(&path, bytes).unwrap();
-    load(&path).map_err(|error| {
+    load(&path).map(|chain| chain.manifest().clone()).map_err(|error| {
         let message = error.to_string();
         let line = message.strip_prefix(&format!("{}: ", path.display())).expect("the file is named first");
         assert!(!line.contains('\n'), "{line}");
@@ -82,9 +92,13 @@ fn what_is_written_verifies_and_is_the_same() {
 fn comments_spaces_and_the_order_of_keys_and_members_change_nothing() {
     let text = text();
     let (head, members) = text.split_once("[[member]]").unwrap();
+    let (members, signatures) = members.split_once("[signatures]").unwrap();
     let mut members: Vec<&str> = members.split("[[member]]").collect();
     members.reverse();
-    let shuffled = format!("# ours\n{head}\n[[member]]{}", members.join("\n\n[[member]]  # next\n"));
+    let shuffled = format!(
+        "# ours\n{head}\n[signatures]{signatures}\n[[member]]{}",
+        members.join("\n\n[[member]]  # next\n")
+    );
     assert_ne!(shuffled, text);
     assert_eq!(
         load_bytes(shuffled.as_bytes()).unwrap().digest(),
@@ -126,11 +140,17 @@ fn signatures_must_be_there_and_their_own() {
 
 #[test]
 fn a_signature_that_is_none_names_its_member() {
-    let hex = text().split("signature = \"").nth(1).unwrap()[..128].to_owned();
-    for (replacement, words) in [("zz", "64 bytes in hexadecimal"), ("00ff", "64 bytes in hexadecimal")] {
-        refused(&edited(&hex, replacement), &["member member-", words]);
+    let by = text().split("[signatures]\n").nth(1).unwrap().to_owned();
+    let hex = by.split('"').nth(1).unwrap();
+    assert_eq!(hex.len(), 128);
+    for replacement in ["zz", "00ff"] {
+        refused(&edited(hex, replacement), &["that of member-", "64 bytes in hexadecimal"]);
     }
-    refused(&edited(&hex, &"00".repeat(64)), &["member member-", "does not verify"]);
+    let peer = by.split(' ').next().unwrap();
+    refused(&edited(&format!("{peer} ="), "somebody ="), &["somebody is not the peer id"]);
+    let stranger = peer_id(&identity(9).id()).unwrap().to_string();
+    refused(&edited(&format!("{peer} ="), &format!("{stranger} =")), &["does not verify"]);
+    refused(&edited(hex, &"00".repeat(64)), &["member member-", "does not verify"]);
 }
 
 #[test]
@@ -142,11 +162,11 @@ fn a_member_listed_twice_is_refused() {
 
 #[test]
 fn a_wrong_id_names_its_line_or_member() {
-    let id = peer_id(&identity(1).id()).unwrap().to_string();
-    let broken = edited(&id, "12D3KooW");
+    let id = format!("id = \"{}\"", peer_id(&identity(1).id()).unwrap());
+    let broken = edited(&id, "id = \"12D3KooW\"");
     refused(&broken, &[&line_of(&broken, "\"12D3KooW\"")]);
     // a peer id that is the hash of an RSA key
-    let rsa = edited(&id, "QmYyQSo1c1Ym7orWxLYvCrM2EmxFTANf8wXmmE7DWjhx5N");
+    let rsa = edited(&id, "id = \"QmYyQSo1c1Ym7orWxLYvCrM2EmxFTANf8wXmmE7DWjhx5N\"");
     refused(&rsa, &["member member-1", "not an ed25519 key"]);
 }
 
@@ -169,7 +189,7 @@ fn what_is_no_manifest_at_all_is_refused() {
     refused("", &["name"]);
     assert!(load_bytes(b"name = \"\xff\xfe\"").unwrap_err().contains("UTF-8"));
     let large = format!("{}{}", text(), "#".repeat(MAX_FILE_BYTES as usize));
-    refused(&large, &["4194304 bytes"]);
+    refused(&large, &["16777216 bytes"]);
     let missing = load(Path::new("/nowhere/consortium.toml")).unwrap_err().to_string();
     assert!(missing.starts_with("/nowhere/consortium.toml: ") && !missing.contains('\n'), "{missing}");
     assert!(load(Path::new("/dev/zero")).is_err(), "a file without end");
@@ -195,4 +215,43 @@ fn a_policy_that_is_too_weak_is_refused_although_all_signed_it() {
     let mut later = body(MEMBERS);
     later.epoch = 1;
     refused(&to_toml(&signed(later, 0..MEMBERS)).unwrap(), &["epoch 1"]);
+}
+
+/// Four members, whom a fifth has joined.
+fn two_epochs(by: impl IntoIterator<Item = u8>) -> Draft {
+    let first = Chain::verify([signed(body(MEMBERS), 0..MEMBERS)]).unwrap();
+    let mut next = body(MEMBERS + 1);
+    next.epoch = 1;
+    next.previous = Some(*first.manifest().digest());
+    Draft::next(first, signed(next, by))
+}
+
+#[test]
+fn a_file_carries_all_epochs_before() {
+    let draft = two_epochs([0, 1, 2]);
+    let text = draft.to_toml().unwrap();
+    let manifest = load_bytes(text.as_bytes()).unwrap();
+    assert_eq!((manifest.epoch(), manifest.members().len()), (1, 5));
+    assert_eq!(*manifest.digest(), draft.last.digest().unwrap());
+    let again = Draft::from(draft.complete().unwrap());
+    assert_eq!(again.to_toml().unwrap(), text);
+
+    let (alone, _) = text.split_once("[[previous]]").unwrap();
+    refused(alone, &["epoch 1 cannot be verified alone"]);
+    refused(&text.replace("[[previous.member]]", "[[previous.members]]"), &["line ", "members"]);
+    let (last, past) = text.split_at(text.find("[[previous]]").unwrap());
+    refused(&format!("{last}{}", past.replacen("clip = 2.5", "clip = 3.5", 1)), &["edited after signing"]);
+    refused(&format!("{last}{}", past.replacen("epoch = 0", "epoch = 1", 1)), &["epoch 1 cannot be"]);
+    let deeper =
+        past.replace("[[previous", "[[previous.previous").replace("\n[previous.", "\n[previous.previous.");
+    let nested = format!("{text}\n{deeper}");
+    refused(&nested, &["[[previous]] inside of [[previous]]"]);
+}
+
+#[test]
+fn a_later_epoch_says_who_has_not_signed_it() {
+    let text = two_epochs([0, 2]).to_toml().unwrap();
+    refused(&text, &["2 of the 3 signatures", "member-1", "member-3"]);
+    let newcomer = two_epochs([0, 1, 4]).to_toml().unwrap();
+    refused(&newcomer, &["was not a member in epoch 0"]);
 }

@@ -55,6 +55,16 @@ impl AddressBook {
         Self { entries: members.into_iter().map(entry).collect() }
     }
 
+    /// Knows these members and nobody else from now on, with these addresses from the manifest.
+    pub(super) fn set_members(&mut self, members: impl IntoIterator<Item = (MemberId, Vec<Multiaddr>)>) {
+        let mut known = std::mem::take(&mut self.entries);
+        let entry = |(member, fixed)| {
+            let entry = known.remove(&member).unwrap_or_default();
+            (member, Entry { fixed, ..entry })
+        };
+        self.entries = members.into_iter().map(entry).collect();
+    }
+
     /// An address that the operator gave.
     pub(super) fn add_fixed(&mut self, member: &MemberId, address: Multiaddr) {
         if let Some(entry) = self.entries.get_mut(member)

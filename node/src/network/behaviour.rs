@@ -51,7 +51,7 @@ impl Behaviour {
             mdns.transpose().map_err(|error| NetworkError::Setup(format!("multicast DNS: {error}")))?;
         Ok(Self {
             allowed: gate::allow_list(members.values().copied()),
-            limits: gate::connection_limits(members.len()),
+            limits: connection_limits::Behaviour::new(gate::connection_limits(members.len())),
             ping: ping::Behaviour::new(ping),
             identify: identify::Behaviour::new(identify),
             gossip: gossip::behaviour(identity, topic)?,

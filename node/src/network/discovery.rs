@@ -96,6 +96,18 @@ impl Dialer {
         Self { local, dialable, targets, seeds: Vec::new(), flights: BTreeMap::new() }
     }
 
+    /// Dials these members and nobody else from now on.
+    pub(super) fn set_members(&mut self, others: &BTreeMap<MemberId, PeerId>, now: Instant) {
+        self.targets.retain(|member, _| others.contains_key(member));
+        for (member, peer) in others {
+            let until = now + head_start(&self.local, member);
+            let pause = Pause::new(until);
+            let new =
+                Target { peer: *peer, reached: Reached::Not, relay_next: false, relay_after: until, pause };
+            self.targets.entry(*member).or_insert(new);
+        }
+    }
+
     /// An address to begin with, whoever answers there.
     pub(super) fn add_seed(&mut self, address: Multiaddr, now: Instant) {
         self.seeds.push(Seed { address, owner: None, pause: Pause::new(now) });

@@ -8,7 +8,7 @@ use std::{
 use libp2p::{
     Multiaddr, PeerId,
     allow_block_list::{self, AllowedPeers},
-    connection_limits::{self, ConnectionLimits},
+    connection_limits::ConnectionLimits,
 };
 
 use super::Shared;
@@ -26,16 +26,14 @@ pub(super) fn allow_list(
 }
 
 /// Bounds what members and strangers can hold open.
-pub(super) fn connection_limits(members: usize) -> connection_limits::Behaviour {
+pub(super) fn connection_limits(members: usize) -> ConnectionLimits {
     let members = u32::try_from(members).unwrap_or(u32::MAX);
     let established = members.saturating_mul(limits::MAX_CONNECTIONS_PER_PEER);
-    connection_limits::Behaviour::new(
-        ConnectionLimits::default()
-            .with_max_pending_incoming(Some(limits::MAX_PENDING_INCOMING.saturating_add(members)))
-            .with_max_pending_outgoing(Some(2 * limits::MAX_DIALS as u32))
-            .with_max_established_per_peer(Some(limits::MAX_CONNECTIONS_PER_PEER))
-            .with_max_established(Some(established)),
-    )
+    ConnectionLimits::default()
+        .with_max_pending_incoming(Some(limits::MAX_PENDING_INCOMING.saturating_add(members)))
+        .with_max_pending_outgoing(Some(2 * limits::MAX_DIALS as u32))
+        .with_max_established_per_peer(Some(limits::MAX_CONNECTIONS_PER_PEER))
+        .with_max_established(Some(established))
 }
 
 /// Counts refused strangers, and names the first of them in the log.

@@ -89,6 +89,13 @@ impl Judge {
         }
     }
 
+    /// Hears these members and nobody else from now on. Budgets of those who stay are as they were.
+    pub(super) fn set_members(&mut self, members: impl IntoIterator<Item = MemberId>) {
+        let full = TokenBucket::new(limits::GOSSIP_BURST, limits::GOSSIP_PER_SECOND, Instant::now());
+        let budget = |member| (member, self.budgets.get(&member).unwrap_or(&full).clone());
+        self.budgets = members.into_iter().map(budget).collect();
+    }
+
     /// Whether a refusal should be logged: whoever floods us must not flood the log.
     pub(super) fn worth_a_warning(&mut self, now: Instant) -> bool {
         self.warnings.take(now)
@@ -117,7 +124,7 @@ impl Judge {
     }
 }
 
-/// The topic of a consortium, named by the digest of its manifest.
+/// The topic of a consortium, named by its founding, so that it stays when members come and go.
 pub(super) fn topic(consortium: &[u8; 32]) -> Topic {
     IdentTopic::new(format!("consort/v1/{}", hex::encode(consortium)))
 }

@@ -128,6 +128,11 @@ impl Announcer {
         }
     }
 
+    /// So many members there are from now on, this node included.
+    pub(super) fn set_members(&mut self, members: usize) {
+        self.interval = limits::presence_interval(members);
+    }
+
     /// Addresses bound by the swarm.
     pub(super) fn listening(&self) -> &[Multiaddr] {
         &self.listening

@@ -20,7 +20,7 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    Event, EventStream, Network, NetworkConfig, NetworkError, Queued, Shared,
+    Event, EventStream, Members, Network, NetworkConfig, NetworkError, Queued, Shared,
     address_book::{AddressBook, Route},
     behaviour::Behaviour,
     control,
@@ -34,6 +34,7 @@ use super::{
 };
 use crate::limits;
 
+mod membership;
 mod reach;
 mod setup;
 mod swarm_events;
@@ -64,6 +65,7 @@ pub(super) struct Task {
     note_sender: mpsc::Sender<Note>,
     status: watch::Receiver<Vec<u8>>,
     cut_off: watch::Receiver<BTreeSet<MemberId>>,
+    members: watch::Receiver<Members>,
     events: mpsc::Sender<Queued>,
     connected: watch::Sender<Arc<BTreeSet<MemberId>>>,
     addresses: watch::Sender<Vec<Multiaddr>>,
@@ -123,6 +125,7 @@ impl Task {
                     self.announcer.set_status(status, Instant::now());
                 }
                 Ok(()) = self.cut_off.changed() => self.on_cut_off(),
+                Ok(()) = self.members.changed() => self.on_members(),
                 Ok(place) = &mut slot => {
                     if let Some(event) = self.outbox.pop() {
                         self.deliver(place, event);

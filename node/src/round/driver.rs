@@ -9,6 +9,7 @@ mod evidence;
 #[cfg(feature = "lies")]
 mod lies;
 mod looking;
+mod membership;
 mod starting;
 
 pub(crate) use ending::RECENT;
@@ -17,7 +18,7 @@ pub(crate) use lies::Lying;
 pub(crate) use looking::View;
 
 use std::{
-    collections::VecDeque,
+    collections::{BTreeMap, VecDeque},
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -28,9 +29,10 @@ use consort_protocol::{
     election,
     encoding::{self, ValidInput},
     evidence::Evidence,
+    hash::Digest,
     ids::{MemberId, SessionId},
     io::{Input, JournalEntry, Now, Output, Role, Work},
-    manifest::Manifest,
+    manifest::{Chain, Manifest, ManifestError, SignedManifest, Tally},
     masking::MaskPlan,
     messages::{
         Message,
@@ -44,7 +46,10 @@ use consort_protocol::{
     round::{Deeds, RoundSetup},
     signing::{Identity, Signed},
 };
-use tokio::sync::{mpsc, oneshot};
+use tokio::{
+    sync::{mpsc, oneshot, watch},
+    time::MissedTickBehavior,
+};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
@@ -53,6 +58,7 @@ use crate::{
     inputs::Kept,
     ledger::{AttemptRecord, Ledger, RoundRecord},
     limits::{self, TokenBucket},
+    membership::Membership,
     network::{BulkStream, Event, EventStream, Network},
     node::SubmitError,
 };
@@ -77,6 +83,10 @@ const IDLE: Duration = Duration::from_secs(3600);
 
 /// An input that waits for a round.
 pub(crate) struct Pending {
+    /// Digest of the manifest that it was checked against.
+    pub(crate) manifest: Digest,
+    /// The owner's own clip, in place of the policy's.
+    pub(crate) clip: Option<f64>,
     pub(crate) task: Task,
     pub(crate) input: Arc<ValidInput>,
     /// Where it is on disk, if it came through the local API.
@@ -106,6 +116,8 @@ pub(crate) enum Command {
     Withdraw(oneshot::Sender<bool>),
     /// Asks how things are.
     Look(oneshot::Sender<View>),
+    /// Takes in epochs in ascending order; the last one perhaps not signed by enough.
+    Adopt(Vec<SignedManifest>, oneshot::Sender<Result<Option<Tally>, ManifestError>>),
 }
 
 /// A job of a round is done; the number tells rounds apart.
@@ -117,7 +129,12 @@ struct Done {
 }
 
 pub(crate) struct Driver {
+    /// The manifest that rounds run under.
     pub(crate) manifest: Arc<Manifest>,
+    /// Tells everybody else which one that is.
+    pub(crate) manifests: watch::Sender<Arc<Manifest>>,
+    /// The newest known one, which comes into force between rounds.
+    pub(crate) membership: Membership,
     pub(crate) identity: Arc<Identity>,
     pub(crate) network: Network,
     pub(crate) events: EventStream,
@@ -151,20 +168,27 @@ pub(crate) struct DriverState {
     /// Warnings that a peer can cause.
     warnings: TokenBucket,
     wake: Option<Now>,
+    /// Connected members that were sent epochs or proposals, and up to which epoch.
+    told: BTreeMap<MemberId, u64>,
+    /// When the network learns of the members of a new epoch.
+    gate_due: Option<Now>,
     done: (mpsc::Sender<Done>, mpsc::Receiver<Done>),
 }
 
 impl DriverState {
     pub(crate) fn new(
-        manifest: &Arc<Manifest>,
+        chain: &Chain,
         me: MemberId,
         round: u64,
         seen: SeenKeys,
         recent: Vec<Published>,
         evidence: Vec<Evidence>,
     ) -> Self {
+        let manifest = chain.manifest();
         let mut peers = Peers::new(manifest.clone(), me, Now::ZERO);
-        let holds = |evidence: &Evidence| evidence.verify(manifest).is_ok();
+        let holds = |evidence: &Evidence| {
+            chain.by_digest(evidence.manifest()).is_some_and(|manifest| evidence.verify(manifest).is_ok())
+        };
         let evidence: Vec<Evidence> = evidence.into_iter().filter(holds).collect();
         evidence.iter().for_each(|evidence| peers.exclude(evidence.accused(), Now::ZERO));
         Self {
@@ -181,6 +205,8 @@ impl DriverState {
             evidence,
             warnings: TokenBucket::new(limits::WARNINGS, limits::WARNINGS_PER_SECOND, Instant::now()),
             wake: None,
+            told: BTreeMap::new(),
+            gate_due: None,
             done: mpsc::channel(limits::MAX_JOBS),
         }
     }
@@ -190,6 +216,8 @@ impl Driver {
     /// Runs until the node is stopped or its network ends.
     pub(crate) async fn run(mut self) {
         self.publish_status();
+        let mut visits = tokio::time::interval(limits::MEMBERSHIP_INTERVAL);
+        visits.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             let running = self.state.running.as_ref();
             let due = running.map_or(self.state.wake, |running| {
@@ -208,10 +236,15 @@ impl Driver {
                     Command::Look(reply) => {
                         let _ = reply.send(self.view());
                     }
+                    Command::Adopt(epochs, reply) => {
+                        let _ = reply.send(self.adopt(epochs).await);
+                    }
                 },
                 Some(done) = self.state.done.1.recv() => self.done(done).await,
+                _ = visits.tick() => self.visit().await,
                 () = tokio::time::sleep(sleep) => self.feed(Input::Tick).await,
             }
+            self.change_epoch().await;
             self.schedule().await;
         }
     }
@@ -227,6 +260,7 @@ impl Driver {
             return;
         }
         self.state.pending = Some(pending);
+        self.check_pending();
         self.publish_status();
     }
 
@@ -243,7 +277,8 @@ impl Driver {
     fn publish_status(&self) {
         let task = self.state.pending.as_ref().map(|pending| &pending.task);
         let (waiting, summary) = (task.map(|task| task.digest()), task.map(Summary::of));
-        self.network.set_status(Status { round: self.state.gathering.round, waiting, summary }.encode());
+        let (epoch, round) = (self.manifest.epoch(), self.state.gathering.round);
+        self.network.set_status(Status { epoch, round, waiting, summary }.encode());
     }
 
     async fn event(&mut self, event: Event) {
@@ -258,6 +293,7 @@ impl Driver {
             Event::Disconnected(peer) => {
                 let now = self.now();
                 self.state.peers.disconnected(peer, now);
+                self.state.told.remove(&peer);
                 if let Some(running) = &mut self.state.running {
                     running.idle.remove(&peer);
                 }
@@ -270,6 +306,8 @@ impl Driver {
                     self.heed(from).await;
                 }
             }
+            // what a member had sent before it was removed
+            Event::Frame { from, .. } | Event::Gossip { from, .. } if !self.manifest.contains(&from) => {}
             Event::Frame { from, bytes } => match codec::decode::<Message>(&bytes) {
                 Ok(message) => self.message(from, message).await,
                 Err(error) if self.worth_a_warning() => {
@@ -278,7 +316,7 @@ impl Driver {
                 Err(_) => {}
             },
             Event::Gossip { from, bytes } => match codec::decode::<Message>(&bytes) {
-                Ok(message @ (Message::Published(_) | Message::Evidence(_))) => {
+                Ok(message @ (Message::Published(_) | Message::Evidence(_) | Message::Manifest(_))) => {
                     self.message(from, message).await
                 }
                 Ok(Message::Contract(contract)) => self.contract(from, *contract, false).await,
@@ -321,6 +359,7 @@ impl Driver {
         match message {
             Message::Contract(contract) => self.contract(from, *contract, true).await,
             Message::Evidence(evidence) => self.evidence(*evidence, Some(from)).await,
+            Message::Manifest(signed) => self.heard(from, *signed).await,
             _ if asks_for.is_some_and(|session| self.answer(from, &session)) => {}
             message => self.feed(Input::Message(from, Box::new(message))).await,
         }

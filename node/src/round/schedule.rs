@@ -48,6 +48,23 @@ impl Peers {
         }
     }
 
+    /// Goes on under the manifest of another epoch. What is known of those who stay is kept.
+    pub(super) fn renew(&mut self, manifest: Arc<Manifest>, now: Now) {
+        self.connected.retain(|id| manifest.contains(id));
+        self.statuses.retain(|id, _| manifest.contains(id));
+        self.last_seen.retain(|id, _| manifest.contains(id));
+        let others = manifest.members().iter().map(|member| member.id);
+        for id in others.filter(|id| *id != self.me && !self.connected.contains(id)) {
+            self.last_seen.entry(id).or_insert(now);
+        }
+        self.manifest = manifest;
+    }
+
+    /// Connected members, with the epochs whose manifests they run with.
+    pub(super) fn epochs(&self) -> impl Iterator<Item = (MemberId, u64)> + '_ {
+        self.connected.iter().filter_map(|id| Some((*id, self.statuses.get(id)?.epoch)))
+    }
+
     /// Leaves a member out from now on.
     pub(super) fn exclude(&mut self, id: MemberId, now: Now) {
         self.excluded.insert(id);
@@ -72,7 +89,7 @@ impl Peers {
     }
 
     pub(super) fn connected(&mut self, id: MemberId) {
-        if self.excluded.contains(&id) {
+        if self.excluded.contains(&id) || !self.manifest.contains(&id) {
             return;
         }
         self.connected.insert(id);
@@ -81,11 +98,13 @@ impl Peers {
 
     pub(super) fn disconnected(&mut self, id: MemberId, now: Now) {
         self.connected.remove(&id);
-        self.last_seen.insert(id, now);
+        if self.manifest.contains(&id) {
+            self.last_seen.insert(id, now);
+        }
     }
 
     pub(super) fn status(&mut self, id: MemberId, status: Status) {
-        if self.excluded.contains(&id) {
+        if self.excluded.contains(&id) || !self.manifest.contains(&id) {
             return;
         }
         self.statuses.insert(id, status);
@@ -123,12 +142,13 @@ impl Peers {
         1 + self.connected.iter().filter(|id| self.waits(id, round, task)).count()
     }
 
-    /// Whether a member waits with this task for this round. What it said before it was lost still counts
+    /// Whether a member waits with this task for this round, under the same manifest. What it said before it was lost still counts
     /// when it is back: it says so if it has changed.
     pub(super) fn waits(&self, id: &MemberId, round: u64, task: &Digest) -> bool {
-        self.statuses
-            .get(id)
-            .is_some_and(|status| status.round == round && status.waiting.as_ref() == Some(task))
+        let epoch = self.manifest.epoch();
+        self.statuses.get(id).is_some_and(|status| {
+            status.epoch == epoch && status.round == round && status.waiting.as_ref() == Some(task)
+        })
     }
 
     /// From when on everybody who counts waits with this task; `None` while somebody connected does not.

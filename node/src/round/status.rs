@@ -12,6 +12,8 @@ use serde::{Deserialize, Serialize};
 /// A member's place in the sequence of rounds, carried in its presence.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Status {
+    /// The epoch whose manifest it runs with.
+    pub(crate) epoch: u64,
     /// The round that it would take part in next.
     pub(crate) round: u64,
     /// Digest of the task that its waiting input is for.
@@ -128,7 +130,7 @@ mod tests {
         let mut task = task(&consortium, vec![u64::MAX; 32], Some("x".repeat(256)));
         task.spec.reduction = Reduction::WeightedMean { max_weight: u64::MAX };
         let summary = Some(Summary::of(&task));
-        let status = Status { round: u64::MAX, waiting: Some(task.digest()), summary };
+        let status = Status { epoch: u64::MAX, round: u64::MAX, waiting: Some(task.digest()), summary };
         let bytes = status.encode();
         assert!(bytes.len() <= MAX_STATUS_BYTES, "{} bytes", bytes.len());
         assert_eq!(Status::decode(&bytes), Some(status));

@@ -10,14 +10,14 @@ use std::{
 use consort_node::{
     Node, NodeOptions,
     config::Reach,
-    consortium,
+    consortium::Draft,
     events::{NoObserver, Observer},
     home::Home,
     identity::{NodeIdentity, peer_id},
 };
 use consort_protocol::{
     ids::MemberId,
-    manifest::{Manifest, ManifestBody, MemberEntry, Policy, SignedManifest},
+    manifest::{Chain, Manifest, ManifestBody, MemberEntry, Policy, SignedManifest},
 };
 use libp2p::Multiaddr;
 use tempfile::TempDir;
@@ -53,6 +53,7 @@ impl Consortium {
         let mut signed = SignedManifest::new(ManifestBody {
             name: "test".into(),
             epoch: 0,
+            previous: None,
             members: identities.iter().enumerate().map(member).collect(),
             policy,
         });
@@ -65,7 +66,7 @@ impl Consortium {
             identity.save(&home.identity()).unwrap();
             fs::write(home.config(), format!("listen = [\"{ANY_PORT}\"]\n")).unwrap();
         }
-        fs::write(consortium.file(), consortium::to_toml(&consortium.signed).unwrap()).unwrap();
+        Draft::first(consortium.signed.clone()).write(&consortium.file()).unwrap();
         consortium
     }
 
@@ -84,6 +85,10 @@ impl Consortium {
 
     pub(crate) fn manifest(&self) -> Arc<Manifest> {
         Arc::new(self.signed.clone().verify().unwrap())
+    }
+
+    pub(crate) fn chain(&self) -> Chain {
+        Chain::verify([self.signed.clone()]).unwrap()
     }
 
     pub(crate) fn id(&self, index: usize) -> MemberId {
@@ -105,22 +110,27 @@ impl Consortium {
 
     /// A node of this process that somebody looks at.
     pub(crate) fn watched(&self, index: usize, peers: Vec<Multiaddr>, observer: Arc<dyn Observer>) -> Node {
-        Node::start(self.options(index, peers), observer).unwrap()
+        Node::start(self.options(index, self.chain(), peers), observer).unwrap()
+    }
+
+    /// A node of this process with other epochs than the founders had.
+    pub(crate) fn started(&self, index: usize, chain: Chain, peers: Vec<Multiaddr>) -> Node {
+        Node::start(self.options(index, chain, peers), Arc::new(NoObserver)).unwrap()
     }
 
     /// A node of this process that is reached in another way than the rest.
     pub(crate) fn reached(&self, index: usize, listen: &[&str], reach: Reach, peers: Vec<Multiaddr>) -> Node {
         let listen = listen.iter().map(|address| address.parse().unwrap()).collect();
-        let options = NodeOptions { listen, reach, ..self.options(index, peers) };
+        let options = NodeOptions { listen, reach, ..self.options(index, self.chain(), peers) };
         Node::start(options, Arc::new(NoObserver)).unwrap()
     }
 
-    fn options(&self, index: usize, peers: Vec<Multiaddr>) -> NodeOptions {
+    fn options(&self, index: usize, consortium: Chain, peers: Vec<Multiaddr>) -> NodeOptions {
         let home = Home::open(&self.home(index)).unwrap();
         NodeOptions {
             identity: NodeIdentity::load(&home.identity()).unwrap(),
             home,
-            manifest: self.manifest(),
+            consortium,
             listen: vec![ANY_PORT.parse().unwrap()],
             reach: Reach::default(),
             peers,

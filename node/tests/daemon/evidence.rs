@@ -91,7 +91,7 @@ async fn a_convicted_member_is_left_out_by_everybody() {
     within(node.shutdown()).await;
     for who in &honest {
         let file = has_file(&consortium, *who).expect("everybody has heard of it");
-        let proven = exhibits::verify(&file, &consortium.manifest()).unwrap();
+        let proven = exhibits::verify(&file, &consortium.chain()).unwrap();
         assert_eq!((proven.culprit, proven.crime), (consortium.id(liar), Crime::TwoContracts));
     }
     let ledger = consort_node::ledger::Ledger::open(&consortium.home(again).join("ledger.redb")).unwrap();

@@ -8,6 +8,8 @@ mod consortium;
 mod doctor;
 mod evidence;
 mod failover;
+mod founding;
+mod membership;
 mod process;
 mod refused;
 mod relays;

@@ -69,6 +69,15 @@ impl Daemon {
         }
     }
 
+    /// Its exit code and its last words, when it ends by itself.
+    pub(crate) async fn ends(mut self) -> (Option<i32>, String) {
+        let mut last = String::new();
+        while let Some(line) = within(self.stderr.next_line()).await.unwrap() {
+            last = line;
+        }
+        (within(self.child.wait()).await.unwrap().code(), last)
+    }
+
     /// Its exit code after a signal.
     pub(crate) async fn end(mut self, signal: Signal) -> Option<i32> {
         let id = i32::try_from(self.child.id().expect("it runs")).unwrap();

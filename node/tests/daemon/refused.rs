@@ -8,7 +8,7 @@ use std::{
     process::Output,
 };
 
-use consort_node::{consortium, identity::NodeIdentity};
+use consort_node::{consortium::Draft, identity::NodeIdentity};
 use consort_protocol::manifest::SignedManifest;
 
 use super::{
@@ -21,7 +21,7 @@ async fn manifests_that_not_all_have_signed_as_they_stand() {
     let consortium = Consortium::found(3);
     let home = consortium.home(0);
     let file = consortium.path("other.toml");
-    let write = |signed: &SignedManifest| fs::write(&file, consortium::to_toml(signed).unwrap()).unwrap();
+    let write = |signed: &SignedManifest| Draft::first(signed.clone()).write(&file).unwrap();
 
     let mut unsigned = consortium.signed.clone();
     unsigned.signatures.remove(&consortium.id(1));

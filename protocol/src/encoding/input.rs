@@ -143,6 +143,12 @@ impl ValidInput {
         Ok(Self { leaves, encodings, weighted: spec.reduction.is_weighted(), weight, clipped })
     }
 
+    /// What it was made of, to be checked again where the rules have changed.
+    #[must_use]
+    pub fn to_input(&self) -> Input {
+        Input { leaves: self.leaves.clone(), weight: self.weight }
+    }
+
     /// Number of values that were beyond the clip and became ±clip.
     #[must_use]
     pub fn clipped(&self) -> u64 {

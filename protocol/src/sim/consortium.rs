@@ -61,6 +61,7 @@ pub fn consortium_where(
     let mut signed = SignedManifest::new(ManifestBody {
         name: "simulation".into(),
         epoch: 0,
+        previous: None,
         members: identities.iter().enumerate().map(entry).collect(),
         policy,
     });

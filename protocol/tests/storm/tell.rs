@@ -52,5 +52,6 @@ fn words(message: &Message) -> String {
         Message::StandbyReceipt(it) => format!("standby receipt {}", it.body.slot),
         Message::Abandonment(it) => format!("abandonment {}.{}", it.session.attempt, it.slot),
         Message::Evidence(_) => "evidence".into(),
+        Message::Manifest(_) => "manifest".into(),
     }
 }

@@ -136,8 +136,10 @@ def wire():
         option(integer(1)) + option(None) + option(integer(3)) + option(None) + double(16.0) + struct.pack("b", -16)
         + integer(1 << 20) + option(integer(1 << 40)) + integer(1 << 27) + integer(64 << 20) + integer(5000) + integer(10000)
     )
-    manifest = text("wire") + integer(0) + sequence(entries) + policy
+    manifest = text("wire") + integer(0) + option(None) + sequence(entries) + policy
     signed_manifest = manifest + sequence(m.id + m.signature("manifest", manifest) for m in members)
+    later_manifest = text("wire") + integer(1) + option(body_digest("manifest", manifest)) + sequence(entries) + policy
+    later_manifest += sequence(m.id + m.signature("manifest", later_manifest) for m in members)
 
     def leaf(shape, dtype, encoding):
         return sequence(map(integer, shape)) + integer(dtype) + encoding
@@ -273,6 +275,7 @@ def wire():
             "standby receipt": message(21, receipt_of_standby),
             "abandonment": message(22, proof, integer(SLOT + 1), ending),
             "evidence": message(23, evidence),
+            "manifest": message(24, later_manifest),
         },
     }
 

@@ -2,6 +2,7 @@
 
 use std::{
     path::Path,
+    sync::Arc,
     time::{Duration, SystemTime},
 };
 
@@ -21,7 +22,7 @@ const CLOCK_SLACK: Duration = Duration::from_secs(60);
 /// What the other checks need of it.
 pub(super) struct Found {
     pub(super) local: Option<MemberId>,
-    pub(super) manifest: Option<Manifest>,
+    pub(super) manifest: Option<Arc<Manifest>>,
     pub(super) config: Option<Config>,
     /// Whether a node runs with this home now.
     pub(super) runs: bool,
@@ -67,9 +68,13 @@ fn examine_identity(home: &Path, findings: &mut Vec<Finding>) -> Option<MemberId
     }
 }
 
-fn examine_manifest(path: &Path, local: Option<MemberId>, findings: &mut Vec<Finding>) -> Option<Manifest> {
+fn examine_manifest(
+    path: &Path,
+    local: Option<MemberId>,
+    findings: &mut Vec<Finding>,
+) -> Option<Arc<Manifest>> {
     let manifest = match consortium::load(path) {
-        Ok(manifest) => manifest,
+        Ok(chain) => chain.manifest().clone(),
         Err(error) => {
             let advice = "get the file again from a member whose node runs, or have the missing members sign";
             findings.push(Finding::wrong("manifest", error.to_string(), advice));

@@ -12,7 +12,8 @@ use super::{Arguments, Failure, println};
 
 /// Checks the given files, or all that a home has.
 pub(super) fn run(arguments: &Arguments, files: &[PathBuf]) -> Result<(), Failure> {
-    let manifest = arguments.manifest()?;
+    let chain = arguments.chain()?;
+    let manifest = chain.manifest();
     let files = match files {
         [] => {
             let folder = arguments.home()?.join("evidence");
@@ -23,17 +24,17 @@ pub(super) fn run(arguments: &Arguments, files: &[PathBuf]) -> Result<(), Failur
     };
     let (mut proven, mut refused) = (Vec::new(), Vec::new());
     for file in files {
-        match verify(&file, &manifest) {
+        match verify(&file, &chain) {
             Ok(proof) => proven.push((file, proof)),
             Err(error) => refused.push(error.to_string()),
         }
     }
     if arguments.json {
-        println(&as_json(&manifest, &proven, &refused));
+        println(&as_json(manifest, &proven, &refused));
     } else if proven.is_empty() && refused.is_empty() {
         println("no evidence against anybody");
     } else {
-        proven.iter().for_each(|(file, proof)| println(&line(&manifest, file, proof)));
+        proven.iter().for_each(|(file, proof)| println(&line(manifest, file, proof)));
     }
     match refused.into_iter().next() {
         None => Ok(()),

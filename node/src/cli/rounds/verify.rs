@@ -11,10 +11,14 @@ use serde_json::Value;
 use super::{Arguments, Failure, Source, println};
 
 pub(super) fn run(arguments: &Arguments, what: Option<&str>) -> Result<(), Failure> {
-    let manifest = arguments.manifest()?;
+    let chain = arguments.chain()?;
     let (mut verified, mut refused) = (Vec::new(), Vec::new());
     for (place, proof) in proofs(arguments, what)? {
-        let shown = proof.and_then(|proof| proof.verify(&manifest).map_err(|error| error.to_string()));
+        // a round is held against the epoch that it ran under
+        let shown = proof.and_then(|proof| {
+            let manifest = chain.by_digest(proof.manifest()).unwrap_or_else(|| chain.manifest());
+            proof.verify(manifest).map_err(|error| error.to_string())
+        });
         match shown {
             Ok(shown) => verified.push(shown),
             Err(error) => refused.push(format!("{place}: not verified: {error}")),

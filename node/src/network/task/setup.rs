@@ -16,7 +16,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     super::{
-        EventStream, Network, NetworkConfig, NetworkError, Shared, address_book::AddressBook,
+        EventStream, Members, Network, NetworkConfig, NetworkError, Shared, address_book::AddressBook,
         behaviour::Behaviour, discovery::Dialer, gate::Strangers, gossip, gossip::Judge, outbox::Outbox,
         presence::Announcer, presence::split_peer, reservations::Reservations, streams, streams::Inbox,
         transport,
@@ -52,6 +52,7 @@ impl Task {
         let (command_sender, commands) = mpsc::channel(limits::COMMAND_QUEUE);
         let (status_sender, status) = watch::channel(Vec::new());
         let (cut_off_sender, cut_off) = watch::channel(BTreeSet::new());
+        let (members_sender, members_receiver) = watch::channel(members.clone());
         let (connected, connected_receiver) = watch::channel(Arc::default());
         let (addresses, addresses_receiver) = watch::channel(Vec::new());
         let (known, known_receiver) = watch::channel(BTreeMap::new());
@@ -98,6 +99,7 @@ impl Task {
             note_sender,
             status,
             cut_off,
+            members: members_receiver,
             events: event_sender,
             connected,
             addresses,
@@ -117,6 +119,7 @@ impl Task {
             commands: command_sender,
             status: Arc::new(status_sender),
             cut_off: Arc::new(cut_off_sender),
+            members: Arc::new(members_sender),
             connected: connected_receiver,
             addresses: addresses_receiver,
             known: known_receiver,
@@ -144,9 +147,7 @@ impl Task {
     }
 }
 
-fn peer_ids(
-    members: &BTreeMap<MemberId, Vec<Multiaddr>>,
-) -> Result<BTreeMap<MemberId, PeerId>, NetworkError> {
+pub(super) fn peer_ids(members: &Members) -> Result<BTreeMap<MemberId, PeerId>, NetworkError> {
     let spell = |member: &MemberId| match identity::peer_id(member) {
         Ok(peer) => Ok((*member, peer)),
         Err(error) => Err(NetworkError::BadMember { member: *member, reason: error.to_string() }),

@@ -13,7 +13,9 @@ impl Driver {
         if self.state.peers.is_excluded(&evidence.accused()) {
             return;
         }
-        let proven = match evidence.verify(&self.manifest) {
+        // what was done under an earlier manifest stands
+        let manifest = self.membership.chain().by_digest(evidence.manifest()).unwrap_or(&self.manifest);
+        let proven = match evidence.verify(manifest) {
             Ok(proven) => proven,
             Err(error) => {
                 if self.worth_a_warning() {

@@ -1,0 +1,49 @@
+//! `consort init`: a new node's home.
+
+use std::path::PathBuf;
+
+use consort_node::{config::Config, home::Home, identity::NodeIdentity};
+use libp2p::Multiaddr;
+
+use super::{Failure, card, println};
+
+#[derive(clap::Args)]
+#[command(
+    after_help = "Examples:\n  consort init --home ~/.consort --name ward-7 --listen /ip4/192.0.2.7/tcp/4040\n      a new identity; mail the member card that it prints to those who found the consortium\n\nKeep a copy of identity.key where only you can read it: nobody can make it again."
+)]
+pub(super) struct Arguments {
+    /// Folder for the node; made if it is not there
+    #[arg(long, value_name = "DIR")]
+    home: PathBuf,
+    /// What the others will call it [default: the end of its peer id]
+    #[arg(long)]
+    name: Option<String>,
+    /// Address to listen on, repeatable; on the member card too, where others could dial it
+    #[arg(long, value_name = "MULTIADDR")]
+    listen: Vec<Multiaddr>,
+}
+
+pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
+    let folder = arguments.home.display();
+    let home =
+        Home::open(&arguments.home).map_err(|error| Failure::Unusable(format!("{folder}: {error}")))?;
+    if home.identity().exists() {
+        return Err(Failure::Unusable(format!(
+            "{folder} has an identity already, which stays as it is: `consort card --home {folder}` prints its card; for another node use another folder"
+        )));
+    }
+    let identity = NodeIdentity::generate().map_err(Failure::unusable)?;
+    let mut config = Config { name: arguments.name.clone(), ..Config::default() };
+    if !arguments.listen.is_empty() {
+        config.listen.clone_from(&arguments.listen);
+    }
+    let card = card::of(&identity, &config)?;
+    config.create(&home.config()).map_err(Failure::unusable)?;
+    identity.save(&home.identity()).map_err(Failure::unusable)?;
+    println(&format!("peer id {}\n", identity.keypair().public().to_peer_id()));
+    println(card.to_string().trim_end());
+    for address in config.listen.iter().filter(|address| !config.dialable().contains(address)) {
+        eprintln!("note: {address} is not on the card: nobody else could dial it");
+    }
+    Ok(())
+}

@@ -1,0 +1,182 @@
+//! Members come and go, and rules change, while nodes run.
+
+use std::{fs, path::PathBuf};
+
+use consort_node::{AdoptError, Node, SubmitError, consortium};
+use consort_protocol::manifest::{ManifestBody, ManifestError, MemberEntry, SignedManifest};
+use futures::future::join_all;
+use nix::sys::signal::Signal;
+
+use super::{
+    consortium::{Consortium, address, connected_to, within},
+    founding::Office,
+    process::Daemon,
+    rounds::{ints, verify_sum},
+};
+
+const WAITS: &str = "a next epoch waits for signatures: see the folder `proposals` of this node's home";
+const IN_FORCE: &str = "a new epoch is in force";
+
+/// The one proposal in a home.
+fn proposal(office: &Office, home: &str) -> PathBuf {
+    let mut files = fs::read_dir(office.path(home).join("proposals")).unwrap();
+    files.next().expect("a proposal is there").unwrap().path()
+}
+
+/// Real processes, and nothing but commands: a fourth member joins by the signatures of three, then one of the
+/// four is removed by the other three.
+#[tokio::test]
+async fn one_joins_and_one_is_removed_while_daemons_run() {
+    let office = Office::new();
+    office.found(&["a", "b", "c"]).await;
+    office.init(&["d"]).await;
+    let file = office.path("consortium.toml");
+    let mut a = Daemon::start(&office.path("a"), &file, &[]).await;
+    let mut b = Daemon::start(&office.path("b"), &file, &[&a.address]).await;
+    let mut c = Daemon::start(&office.path("c"), &file, &[&a.address]).await;
+    for daemon in [&mut a, &mut b, &mut c] {
+        daemon.logs("connected").await;
+        daemon.logs("connected").await;
+    }
+
+    office.run("consortium add consortium.toml --member d.card --out next.toml").await;
+    office.refused(2, "consortium adopt next.toml --home a", &["nobody has signed it"]).await;
+    office.run("consortium sign next.toml --home a").await;
+    office.run("consortium adopt next.toml --home a").await;
+    // the others find it in their homes, and sign it there
+    for (home, daemon) in [("b", &mut b), ("c", &mut c)] {
+        daemon.logs(WAITS).await;
+        let path = proposal(&office, home);
+        office.run(&format!("consortium sign {} --home {home}", path.display())).await;
+    }
+    for daemon in [&mut a, &mut b, &mut c] {
+        assert_eq!(daemon.logs(IN_FORCE).await["epoch"], 1);
+        daemon.logs("admitted").await;
+    }
+    let adopted = consortium::load(&office.path("c/consortium.toml")).unwrap();
+    assert_eq!((adopted.manifest().epoch(), adopted.manifest().members().len()), (1, 4));
+    let mut d = Daemon::start(&office.path("d"), &office.path("a/consortium.toml"), &[&a.address]).await;
+    for _ in 0..3 {
+        d.logs("connected").await;
+    }
+
+    office.run("consortium remove a/consortium.toml --member b --out third.toml").await;
+    for name in ["a", "c", "d"] {
+        office.run(&format!("consortium sign third.toml --home {name}")).await;
+    }
+    office.run("consortium adopt third.toml --home d").await;
+    for daemon in [&mut a, &mut c, &mut d] {
+        assert_eq!(daemon.logs(IN_FORCE).await["epoch"], 2);
+        daemon.logs("removed").await;
+    }
+    let (code, last) = b.ends().await;
+    assert_eq!(code, Some(1), "{last}");
+    assert!(last.contains("removed from the consortium in epoch 2"), "{last}");
+    office.refused(2, "run --home b", &["not a member of wards in epoch 2"]).await;
+
+    // with a copy of what was once in force it is a stranger
+    fs::remove_file(office.path("b/consortium.toml")).unwrap();
+    let b = Daemon::start(&office.path("b"), &file, &[&a.address]).await;
+    assert_eq!(a.logs("connection refused").await["stranger"], b.peer);
+    for daemon in [a, b, c, d] {
+        assert_eq!(daemon.end(Signal::SIGTERM).await, Some(0));
+    }
+}
+
+/// A change of the next epoch, signed by these members.
+fn next(
+    consortium: &Consortium,
+    node: &Node,
+    by: &[usize],
+    change: impl FnOnce(&mut ManifestBody),
+) -> SignedManifest {
+    let manifest = node.manifest().borrow().clone();
+    let mut body = manifest.body().clone();
+    (body.epoch, body.previous) = (body.epoch + 1, Some(*manifest.digest()));
+    change(&mut body);
+    let mut signed = SignedManifest::new(body);
+    by.iter().for_each(|index| signed.sign(&consortium.identities[*index].signing()).unwrap());
+    signed
+}
+
+async fn at_epoch(nodes: &[Node], epoch: u64) {
+    for node in nodes {
+        let mut manifest = node.manifest();
+        within(manifest.wait_for(|manifest| manifest.epoch() == epoch)).await.unwrap();
+    }
+}
+
+async fn sum(consortium: &Consortium, nodes: &[Node], round: u64) {
+    let who: Vec<usize> = (0..nodes.len()).collect();
+    let results = within(join_all(nodes.iter().map(|node| node.submit(ints(&[7]))))).await;
+    for result in results {
+        verify_sum(consortium, &result.unwrap(), round, &who, &[7 * nodes.len() as i64]);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn rounds_go_on_across_epochs() {
+    let mut consortium = Consortium::found(5);
+    // the fifth is no founder here
+    let mut four = consortium.signed.body.clone();
+    let fifth = consortium.id(4);
+    let entry: MemberEntry = four.members.iter().find(|member| member.id == fifth).unwrap().clone();
+    four.members.retain(|member| member.id != fifth);
+    let mut four = SignedManifest::new(four);
+    (0..4).for_each(|index| four.sign(&consortium.identities[index].signing()).unwrap());
+    consortium.signed = four;
+    let mut nodes = consortium.nodes(&[0, 1, 2, 3]).await;
+    sum(&consortium, &nodes, 0).await;
+
+    // two signatures reach one node, the third another one: they add up
+    let add = |body: &mut ManifestBody| body.members.push(entry.clone());
+    let half = next(&consortium, &nodes[0], &[0, 1], add);
+    let rest = next(&consortium, &nodes[0], &[3], add);
+    let tally = within(nodes[0].adopt(vec![half])).await.unwrap().expect("it is new");
+    assert!(!tally.is_complete());
+    within(nodes[3].adopt(vec![rest.clone()])).await.unwrap();
+    at_epoch(&nodes, 1).await;
+    assert!(matches!(within(nodes[1].adopt(vec![rest])).await, Ok(None)), "known");
+
+    let known = consortium::load(&consortium.home(0).join("consortium.toml")).unwrap();
+    nodes.push(consortium.started(4, known, vec![address(&nodes[0]).await]));
+    for node in &nodes {
+        connected_to(node, 4).await;
+    }
+    sum(&consortium, &nodes, 1).await;
+
+    // an input waits while the rules change; it is checked again, and meets those that come after
+    let waiting = nodes[0].submit(ints(&[7]));
+    let rules = next(&consortium, &nodes[1], &[0, 1, 2, 4], |body| body.policy.integer_bound = Some(1_000));
+    let others = async {
+        within(nodes[2].adopt(vec![rules])).await.unwrap();
+        at_epoch(&nodes, 2).await;
+        join_all(nodes[1..].iter().map(|node| node.submit(ints(&[7])))).await
+    };
+    let (first, others) = within(async { tokio::join!(waiting, others) }).await;
+    for result in others.into_iter().chain([first]) {
+        verify_sum(&consortium, &result.unwrap(), 2, &[0, 1, 2, 3, 4], &[35]);
+    }
+    // what no longer fits is given back with the reason
+    let waiting = nodes[0].submit(ints(&[700]));
+    let rules = next(&consortium, &nodes[1], &[0, 1, 2, 4], |body| body.policy.integer_bound = Some(10));
+    let (refused, _) = within(async { tokio::join!(waiting, nodes[2].adopt(vec![rules])) }).await;
+    let Err(SubmitError::Failed(reason)) = refused else { panic!("the rules forbid it") };
+    assert!(reason.contains("rules have changed") && reason.contains("bound 10"), "{reason}");
+
+    // what contradicts the epoch in force raises an alarm and changes nothing
+    let fork = next_of(&consortium, &nodes[0]);
+    let refused = within(nodes[0].adopt(vec![fork])).await;
+    assert!(matches!(refused, Err(AdoptError::Manifest(ManifestError::Fork { epoch: 3, .. }))));
+    assert_eq!(fs::read_dir(consortium.home(0).join("forks")).unwrap().count(), 1);
+    join_all(nodes.into_iter().map(|node| within(node.shutdown()))).await;
+}
+
+/// Another manifest of the epoch in force, signed by everybody.
+fn next_of(consortium: &Consortium, node: &Node) -> SignedManifest {
+    let mut body = node.manifest().borrow().body().clone();
+    body.policy.clip = 1.0;
+    let mut signed = SignedManifest::new(body);
+    consortium.identities.iter().for_each(|identity| signed.sign(&identity.signing()).unwrap());
+    signed
+}
