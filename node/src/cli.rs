@@ -1,8 +1,12 @@
 //! The command line of `consort`: a file a command.
 
+mod client;
 mod doctor;
+mod peers;
 mod rounds;
 mod run;
+mod status;
+mod submit;
 
 use std::process::ExitCode;
 
@@ -14,12 +18,15 @@ const FAILED: u8 = 1;
 /// Exit code: unusable arguments or files, nothing was started.
 const UNUSABLE: u8 = 2;
 
+/// Exit code: interrupted, and what it started is stopped.
+const INTERRUPTED: u8 = 130;
+
 /// Secure aggregation without a server: the members of a consortium learn the sum of their vectors, and
 /// nothing else.
 #[derive(Parser)]
 #[command(
     version,
-    after_help = "Examples:\n  consort run --home ~/.consort --consortium consortium.toml\n      take part in the rounds of a consortium until told to stop"
+    after_help = "Examples:\n  consort run --home ~/.consort --consortium consortium.toml\n      take part in the rounds of a consortium until told to stop\n  consort submit update.npy --home ~/.consort --out sum.npy\n      hand an input to the running daemon and wait for the sum\n  consort status --home ~/.consort\n      how things are"
 )]
 struct Arguments {
     /// How log lines are written to standard error
@@ -41,10 +48,16 @@ enum LogFormat {
 enum Command {
     /// Runs the node until it is told to stop with SIGTERM or SIGINT
     Run(run::Arguments),
+    /// Hands an input to the running daemon and waits for the aggregate
+    Submit(submit::Arguments),
+    /// Shows how things are with the running daemon
+    Status(status::Arguments),
     /// Says what works, what does not, and what to open
     Doctor(doctor::Arguments),
-    /// Shows what this node has kept of its rounds
+    /// Shows what this node has kept of its rounds, and checks it
     Rounds(rounds::Arguments),
+    /// Shows the other members, as far as the running daemon knows
+    Peers(peers::Arguments),
 }
 
 /// Why a command did not do what it was asked for.
@@ -53,6 +66,14 @@ enum Failure {
     Unusable(String),
     /// It ran and failed.
     Failed(String),
+    /// The user did not want to wait any longer.
+    Interrupted(String),
+}
+
+/// Results of a command go to standard output; everything else is a log.
+#[allow(clippy::print_stdout)]
+fn println(line: &str) {
+    println!("{line}");
 }
 
 /// Parses, runs, and says in one line what went wrong.
@@ -61,13 +82,17 @@ pub(crate) fn main() -> ExitCode {
     log_to_stderr(arguments.log_format);
     let result = match arguments.command {
         Command::Run(arguments) => run::run(&arguments),
+        Command::Submit(arguments) => submit::run(&arguments),
+        Command::Status(arguments) => status::run(&arguments),
         Command::Doctor(arguments) => doctor::run(&arguments),
         Command::Rounds(arguments) => rounds::run(&arguments),
+        Command::Peers(arguments) => peers::run(&arguments),
     };
     let (message, code) = match result {
         Ok(()) => return ExitCode::SUCCESS,
         Err(Failure::Unusable(message)) => (message, UNUSABLE),
         Err(Failure::Failed(message)) => (message, FAILED),
+        Err(Failure::Interrupted(message)) => (message, INTERRUPTED),
     };
     eprintln!("error: {message}");
     ExitCode::from(code)

@@ -17,6 +17,9 @@ pub struct Config {
     /// Addresses to listen on.
     #[serde(default = "default_listen")]
     pub listen: Vec<Multiaddr>,
+    /// Port of 127.0.0.1 for the local API, beside `api.sock`; callers then show `api.token`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub api_port: Option<u16>,
     /// How others reach this node, beside these addresses.
     #[serde(default)]
     pub reach: Reach,
@@ -37,7 +40,7 @@ pub struct Reach {
 
 impl Default for Config {
     fn default() -> Self {
-        Self { listen: default_listen(), reach: Reach::default() }
+        Self { listen: default_listen(), api_port: None, reach: Reach::default() }
     }
 }
 
@@ -128,6 +131,7 @@ mod tests {
         assert_eq!(config.listen, ["/ip4/10.0.0.1/tcp/9".parse().unwrap()]);
         assert_eq!(load(&toml::to_string(&config).unwrap()).unwrap(), config);
         assert_eq!(load("listen = []").unwrap().listen, []);
+        assert_eq!(load("api_port = 4041").unwrap().api_port, Some(4041));
         let reach = load("[reach]\nrelay = true\nmdns = true").unwrap().reach;
         assert_eq!(reach, Reach { relay: true, through_relay: false, mdns: true });
     }
@@ -145,6 +149,7 @@ mod tests {
             ("\nlisten = []\nlitsen = []", ["line 3", "litsen"]),
             ("listen = [\n\"/ip4/10.0.0/tcp/9\"]", ["line 2", "invalid"]),
             ("listen = \"/ip4/10.0.0.1/tcp/9\"", ["line 1", "sequence"]),
+            ("api_port = 70000", ["line 1", "u16"]),
             ("listen", ["line 1", "expected"]),
             ("[reach]\nrelais = true", ["line 2", "relais"]),
         ] {

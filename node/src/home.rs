@@ -66,6 +66,24 @@ impl Home {
         self.0.join("evidence")
     }
 
+    /// Inputs that wait for a round, and what became of earlier ones.
+    #[must_use]
+    pub fn inputs(&self) -> PathBuf {
+        self.0.join("inputs")
+    }
+
+    /// The socket of the local API, 0600.
+    #[must_use]
+    pub fn api_socket(&self) -> PathBuf {
+        self.0.join("api.sock")
+    }
+
+    /// What the local API asks for over TCP, 0600.
+    #[must_use]
+    pub fn api_token(&self) -> PathBuf {
+        self.0.join("api.token")
+    }
+
     /// Sums of recent rounds.
     #[must_use]
     pub fn results(&self) -> PathBuf {

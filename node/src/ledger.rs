@@ -3,30 +3,41 @@
 //! redb locks the file, so a second daemon on the same home is refused. Every write is on disk when the
 //! call returns.
 
-use std::path::Path;
+mod records;
+#[cfg(test)]
+mod tests;
+
+use std::{path::Path, sync::Arc};
 
 use consort_protocol::{
-    codec, contract::Contract, evidence::Evidence, ids::MemberId, io::JournalEntry,
-    messages::publish::Published, roster::SeenKeys,
+    codec,
+    contract::Contract,
+    evidence::Evidence,
+    ids::MemberId,
+    io::JournalEntry,
+    messages::{advertise_keys::Roster, publish::Published},
+    roster::SeenKeys,
+    signing::Signed,
 };
 use redb::{
     Database, ReadableDatabase as _, ReadableTable as _, ReadableTableMetadata as _, TableDefinition,
 };
 use serde::{Deserialize, Serialize};
 
-#[cfg(test)]
-mod tests;
+pub use records::Records;
 
 const JOURNAL: TableDefinition<'_, u64, &[u8]> = TableDefinition::new("journal");
 const ROUNDS: TableDefinition<'_, u64, &[u8]> = TableDefinition::new("rounds");
+/// The roster of each round that has a result, without which its certificate proves nothing.
+const ROSTERS: TableDefinition<'_, u64, &[u8]> = TableDefinition::new("rosters");
 const EVIDENCE: TableDefinition<'_, &[u8; 32], &[u8]> = TableDefinition::new("evidence");
 const META: TableDefinition<'_, &str, u64> = TableDefinition::new("meta");
 
 /// Format of this file; a later one is refused.
 const FORMAT: u64 = 1;
 
-/// Rounds that are kept: years of a daily round, and a few hundred megabytes where a hundred members vote. So
-/// the file cannot grow without end.
+/// Rounds that are kept: years of a daily round, and less than a gigabyte where a hundred members vote. So the
+/// file cannot grow without end.
 const ROUNDS_KEPT: u64 = 1 << 14;
 
 /// Journal entries that are kept: hundreds of rounds more than any message in flight can refer to.
@@ -97,7 +108,7 @@ pub struct RoundRecord {
 
 /// The open ledger of a home.
 pub struct Ledger {
-    database: Database,
+    database: Arc<Database>,
     next: u64,
 }
 
@@ -131,11 +142,18 @@ impl Ledger {
         let next = {
             let journal = write.open_table(JOURNAL).map_err(failed)?;
             write.open_table(ROUNDS).map_err(failed)?;
+            write.open_table(ROSTERS).map_err(failed)?;
             write.open_table(EVIDENCE).map_err(failed)?;
             journal.last().map_err(failed)?.map_or(0, |(key, _)| key.value().saturating_add(1))
         };
         write.commit().map_err(failed)?;
-        Ok(Self { database, next })
+        Ok(Self { database: Arc::new(database), next })
+    }
+
+    /// What is recorded, for whoever reads beside the one who writes. The file stays locked while it lives.
+    #[must_use]
+    pub fn records(&self) -> Records {
+        Records::new(self.database.clone())
     }
 
     /// Puts an entry on disk before anything that follows from it leaves the process.
@@ -157,18 +175,26 @@ impl Ledger {
         Ok(())
     }
 
-    /// Stores how a round ended, and forgets the oldest.
+    /// Stores how a round ended, and the roster that its certificate refers to; forgets the oldest.
     ///
     /// # Errors
     /// [`LedgerError`] where it is not on disk.
-    pub fn record(&self, record: &RoundRecord) -> Result<(), LedgerError> {
+    pub fn record(&self, record: &RoundRecord, roster: Option<&Signed<Roster>>) -> Result<(), LedgerError> {
         let bytes = codec::encode(record)?;
+        let roster = roster.map(codec::encode).transpose()?;
         let write = self.database.begin_write().map_err(failed)?;
         {
             let mut rounds = write.open_table(ROUNDS).map_err(failed)?;
+            let mut rosters = write.open_table(ROSTERS).map_err(failed)?;
             rounds.insert(record.round, bytes.as_slice()).map_err(failed)?;
+            if let Some(roster) = roster {
+                rosters.insert(record.round, roster.as_slice()).map_err(failed)?;
+            }
             while rounds.len().map_err(failed)? > ROUNDS_KEPT {
-                rounds.pop_first().map_err(failed)?;
+                let oldest = rounds.pop_first().map_err(failed)?.map(|(round, _)| round.value());
+                if let Some(oldest) = oldest {
+                    rosters.remove(oldest).map_err(failed)?;
+                }
             }
         }
         write.commit().map_err(failed)
@@ -206,10 +232,7 @@ impl Ledger {
     /// # Errors
     /// [`LedgerError`] where the file is damaged.
     pub fn round(&self, round: u64) -> Result<Option<RoundRecord>, LedgerError> {
-        let read = self.database.begin_read().map_err(failed)?;
-        let rounds = read.open_table(ROUNDS).map_err(failed)?;
-        let bytes = rounds.get(round).map_err(failed)?;
-        bytes.map(|bytes| Ok(codec::decode(bytes.value())?)).transpose()
+        self.records().round(round)
     }
 
     /// Results of the last so many recorded rounds, oldest first.

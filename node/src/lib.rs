@@ -10,20 +10,26 @@
 #![forbid(unsafe_code)]
 
 pub mod addresses;
+pub mod api;
 pub mod config;
 pub mod consortium;
 pub mod events;
 pub mod exhibits;
 #[cfg(feature = "fuzzing")]
 pub mod fuzzing;
+mod handle;
 pub mod home;
 pub mod identity;
+mod inputs;
 pub mod ledger;
 pub mod limits;
 pub mod network;
 mod node;
 pub mod npy;
+pub mod proof;
 mod round;
+pub mod summary;
 
+pub use handle::Handle;
 pub use node::{Node, NodeOptions, Reduce, StartError, Submission, SubmitError};
 pub use round::RoundResult;

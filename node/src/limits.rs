@@ -222,6 +222,27 @@ pub const MAX_COMMANDS: usize = 64;
 /// Contracts are kept for rounds so little ahead of this node's own.
 pub const ROUNDS_AHEAD: u64 = 3;
 
+/// Connections to the local API at once: a few programs of the owner and what looks on. Others wait.
+pub const MAX_API_CONNECTIONS: usize = 16;
+
+/// How long a caller of the local API may do nothing: send no more of a request, or read no more of an answer.
+pub const API_PATIENCE: Duration = Duration::from_secs(30);
+
+/// Bytes of a connection to the local API that are held at once: request lines and headers are far shorter.
+pub const API_BUFFER_BYTES: usize = 64 << 10;
+
+/// Pieces of a body that wait for the disk.
+pub const API_PIECES: usize = 4;
+
+/// Room for the headers of arrays in a body, beside their elements.
+pub const API_HEADER_BYTES: u64 = 1 << 20;
+
+/// Events that one who looks on may be behind before it misses some.
+pub const API_EVENTS: usize = 256;
+
+/// Rounds that one answer lists.
+pub const MAX_LISTED_ROUNDS: usize = 1000;
+
 /// Allows a burst, then a steady rate.
 #[derive(Debug, Clone)]
 pub struct TokenBucket {

@@ -4,12 +4,13 @@ use std::{collections::BTreeMap, io, path::PathBuf, sync::Arc, thread};
 
 use consort_protocol::{
     array::Array,
-    contract::{Task, spec_for},
-    encoding::{Input, InputError, Reduction, SpecError, ValidInput},
+    contract::{ContractError, Task, Terms, spec_for},
+    encoding::{Input, InputError, Reduction, ValidInput},
     hash::Digest,
     manifest::Manifest,
 };
 use libp2p::Multiaddr;
+use serde::{Deserialize, Serialize};
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 
@@ -18,9 +19,10 @@ use crate::{
     config::Reach,
     events::{NodeEvent, Observer},
     exhibits::Exhibits,
+    handle::Handle,
     home::Home,
     identity::NodeIdentity,
-    ledger::{Ledger, LedgerError},
+    ledger::{Ledger, LedgerError, Records},
     limits,
     network::{self, Network, NetworkConfig, NetworkError},
     round::{
@@ -74,7 +76,7 @@ pub enum StartError {
 }
 
 /// What is to become of an input.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Reduce {
     /// The sum.
     Sum,
@@ -101,15 +103,18 @@ pub struct Submission {
 /// Why an input did not come to an aggregate.
 #[derive(Debug, thiserror::Error)]
 pub enum SubmitError {
-    /// The vector does not fit the policy.
+    /// No round can be for it: the vector or the label does not fit the policy.
     #[error(transparent)]
-    Spec(#[from] SpecError),
+    Task(#[from] ContractError),
     /// A value does not fit the vector.
     #[error(transparent)]
     Input(#[from] InputError),
     /// The round ended without an aggregate.
     #[error("{0}")]
     Failed(String),
+    /// Its owner took it back.
+    #[error("withdrawn by its owner; it is in no sum")]
+    Withdrawn,
     /// The node has stopped.
     #[error("the node has stopped")]
     Stopped,
@@ -120,6 +125,8 @@ pub struct Node {
     manifest: Arc<Manifest>,
     network: Network,
     commands: mpsc::Sender<Command>,
+    records: Records,
+    results: Arc<Results>,
     stop: CancellationToken,
     driver: thread::JoinHandle<()>,
 }
@@ -179,6 +186,7 @@ impl Node {
             recent,
             ledger.evidence()?,
         );
+        let records = ledger.records();
         let (network, events) = network::start(config)?;
         let (commands, receiver) = mpsc::channel(limits::MAX_COMMANDS);
         let stop = CancellationToken::new();
@@ -189,7 +197,7 @@ impl Node {
             events,
             commands: receiver,
             ledger,
-            results,
+            results: results.clone(),
             exhibits: Exhibits::new(home.evidence()),
             observer: observer.clone(),
             stop: stop.clone(),
@@ -205,13 +213,25 @@ impl Node {
             .name("rounds".into())
             .spawn(move || runtime.block_on(driver.run()))
             .map_err(home_error)?;
-        Ok(Self { manifest, network, commands, stop, driver })
+        Ok(Self { manifest, network, commands, records, results, stop, driver })
     }
 
     /// The network below.
     #[must_use]
     pub fn network(&self) -> &Network {
         &self.network
+    }
+
+    /// What the local API needs of this node. The home stays in use while one of these lives.
+    #[must_use]
+    pub fn handle(&self) -> Handle {
+        Handle {
+            manifest: self.manifest.clone(),
+            network: self.network.clone(),
+            commands: self.commands.clone(),
+            records: self.records.clone(),
+            results: self.results.clone(),
+        }
     }
 
     /// Hands in an input and waits for the aggregate of the round that takes it.
@@ -223,30 +243,31 @@ impl Node {
         let checked = tokio::task::spawn_blocking(move || check(&manifest, submission)).await;
         let (task, input) = checked.map_err(|_| SubmitError::Stopped)??;
         let (reply, result) = oneshot::channel();
-        let pending = Pending { task, input: Arc::new(input), reply };
+        let pending = Pending { task, input: Arc::new(input), kept: None, reply };
         self.commands.send(Command::Submit(pending)).await.map_err(|_| SubmitError::Stopped)?;
-        result.await.map_err(|_| SubmitError::Stopped)?.map_err(SubmitError::Failed)
+        result.await.map_err(|_| SubmitError::Stopped)?
     }
 
     /// Takes back an input that waits. Gives whether there is none any more: one whose masked vector has begun
     /// to leave stays in its round.
     pub async fn withdraw(&self) -> bool {
-        let (reply, withdrawn) = oneshot::channel();
-        if self.commands.send(Command::Withdraw(reply)).await.is_err() {
-            return true;
-        }
-        withdrawn.await.unwrap_or(true)
+        self.handle().withdraw().await
     }
 
     /// Leaves the running round and stops.
     pub async fn shutdown(self) {
+        drop(self.records);
         self.stop.cancel();
         self.network.shutdown().await;
         let _ = tokio::task::spawn_blocking(move || self.driver.join()).await;
     }
 }
 
-fn check(manifest: &Manifest, submission: Submission) -> Result<(Task, ValidInput), SubmitError> {
+/// Checks an input as whoever hands it in is told at once.
+pub(crate) fn check(
+    manifest: &Arc<Manifest>,
+    submission: Submission,
+) -> Result<(Task, ValidInput), SubmitError> {
     let Submission { leaves, reduce, label, query, clip } = submission;
     let (reduction, weight) = match reduce {
         Reduce::Sum => (Reduction::Sum, 1),
@@ -257,9 +278,12 @@ fn check(manifest: &Manifest, submission: Submission) -> Result<(Task, ValidInpu
     };
     let shapes = leaves.iter().map(|leaf| (leaf.shape().to_vec(), leaf.dtype()));
     let spec = spec_for(manifest, shapes, reduction, clip);
-    let layout = spec.layout(manifest.members().len(), manifest.policy().max_vector)?;
-    let input = ValidInput::new(Input { leaves, weight }, &spec, &layout)?;
-    Ok((Task { label, query, spec }, input))
+    // the terms of any round would do: only the vector and the label can be at fault
+    let task = Task { label, query, spec };
+    let terms = Terms::new(manifest.clone(), 0, 0, 0, task)?;
+    let task = terms.contract().task.clone();
+    let input = ValidInput::new(Input { leaves, weight }, &task.spec, terms.layout())?;
+    Ok((task, input))
 }
 
 fn manifest_addresses(

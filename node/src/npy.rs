@@ -60,6 +60,8 @@ pub enum NpyError {
         "{found} bytes, but its header announces {expected}: something follows the array; write it again with numpy.save"
     )]
     Trailing { found: u64, expected: u64 },
+    #[error("more than {most} arrays; join some of them")]
+    TooMany { most: usize },
     #[error("more follows after the {expected} bytes that its header announces; send one array only")]
     Unexpected { expected: u64 },
 }
@@ -85,21 +87,66 @@ pub fn read_file(path: &Path, limit: u64) -> Result<Array, NpyError> {
 /// [`NpyError`], for a stream that is not one plain numeric array within the limit, or fails.
 pub fn read(mut reader: impl Read, length: Option<u64>, limit: u64) -> Result<Array, NpyError> {
     let (header, header_bytes) = Header::read(&mut reader)?;
+    let expected = bytes_of(&header, header_bytes, length, limit)?;
+    if let Some(found) = length.filter(|found| *found > expected) {
+        return Err(NpyError::Trailing { found, expected });
+    }
+    let array = array(&mut reader, header, header_bytes, length.is_some())?;
+    let mut probe = [0];
+    if read_full(&mut reader, &mut probe)? > 0 {
+        return Err(NpyError::Unexpected { expected });
+    }
+    Ok(array)
+}
+
+/// Reads arrays that follow each other, as several `numpy.save` to one open file write them. `length` is the
+/// number of bytes that the stream gives, `limit` the largest size of all elements in bytes, `most` the largest
+/// number of arrays.
+///
+/// # Errors
+/// The number of the array, counted from 0, and what is wrong with it.
+pub fn read_sequence(
+    mut reader: impl Read,
+    length: u64,
+    limit: u64,
+    most: usize,
+) -> Result<Vec<Array>, (usize, NpyError)> {
+    let mut arrays = Vec::new();
+    let mut rest = length;
+    while rest > 0 || arrays.is_empty() {
+        let at = |error| (arrays.len(), error);
+        if arrays.len() == most {
+            return Err(at(NpyError::TooMany { most }));
+        }
+        let (header, header_bytes) = Header::read(&mut reader).map_err(at)?;
+        let bytes = bytes_of(&header, header_bytes, Some(rest), limit).map_err(at)?;
+        let array = array(&mut reader, header, header_bytes, true).map_err(at)?;
+        rest = rest.saturating_sub(bytes);
+        arrays.push(array);
+    }
+    Ok(arrays)
+}
+
+/// Bytes of the whole array, header included, which must be there where it is known how many follow.
+fn bytes_of(header: &Header, header_bytes: u64, length: Option<u64>, limit: u64) -> Result<u64, NpyError> {
     let element_bytes = header.element_bytes()?;
     if element_bytes > limit {
         return Err(NpyError::TooLarge { found: element_bytes, limit });
     }
     let expected = header_bytes.saturating_add(element_bytes);
     match length {
-        Some(found) if found < expected => return Err(NpyError::Truncated { found, expected }),
-        Some(found) if found > expected => return Err(NpyError::Trailing { found, expected }),
-        _ => {}
+        Some(found) if found < expected => Err(NpyError::Truncated { found, expected }),
+        _ => Ok(expected),
     }
-    let values = data::read(&mut reader, &header, header_bytes, length.is_some())?;
-    let mut probe = [0];
-    if read_full(&mut reader, &mut probe)? > 0 {
-        return Err(NpyError::Unexpected { expected });
-    }
+}
+
+fn array(
+    reader: &mut impl Read,
+    header: Header,
+    header_bytes: u64,
+    length_checked: bool,
+) -> Result<Array, NpyError> {
+    let values = data::read(reader, &header, header_bytes, length_checked)?;
     let shape = header::describe_shape(&header.shape);
     Array::new(header.shape, values).ok_or(NpyError::Shape { shape })
 }

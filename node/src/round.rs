@@ -23,7 +23,7 @@ pub(crate) mod results;
 mod running;
 mod schedule;
 mod serve;
-mod status;
+pub(crate) mod status;
 #[cfg(test)]
 mod testing;
 #[cfg(test)]

@@ -9,6 +9,7 @@ use crate::{
         consistency_check::{Certificate, Proposal, Proposed, SurvivorSet, Value, Vote},
         failover::{Abandonment, StandbyReceipt},
         masked_input::MaskedInput,
+        publish::Published,
         share_keys::MaskSet,
     },
     mutation::{Check, checked},
@@ -192,6 +193,31 @@ pub fn check_certificate(
     }
     let vote = Vote { session: *named, slot: *slot, value: Value::Survivors(survivors.digest()) };
     check_votes(session, &vote, votes)
+}
+
+/// Checks what everybody can see of a result. Gives its mask set:
+///
+/// 1. the aggregator of the certificate's slot signed it for this session;
+/// 2. its certificate is valid, and for the set that the result names;
+/// 3. its mask set is one of this session.
+///
+/// # Errors
+/// [`FaultKind`] says which check failed; who passed it on is to blame.
+pub fn check_published(session: &Session, published: &Published) -> Result<AcceptedMaskSet, FaultKind> {
+    let Published { sum, certificate, mask_set, opening: _ } = published;
+    let expected = session.terms().holder(certificate.slot).ok_or(FaultKind::Session)?;
+    if sum.signer != expected && checked(Check::ResultAuthor) {
+        return Err(FaultKind::Author { signer: sum.signer, expected });
+    }
+    if sum.body.session != session.id() || sum.body.survivors != certificate.survivors.digest() {
+        return Err(FaultKind::Session);
+    }
+    sum.verify().map_err(|_| FaultKind::Signature)?;
+    let shown = AcceptedMaskSet::check(session, mask_set)?;
+    if checked(Check::ResultCertificate) {
+        check_certificate(session, &shown, certificate)?;
+    }
+    Ok(shown)
 }
 
 /// Checks an abandonment certificate: votes of a threshold of the roster, in this session and one slot.

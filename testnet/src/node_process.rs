@@ -133,8 +133,7 @@ async fn serve(home: Home, assignment: Assignment, mut orders: mpsc::Receiver<Or
                 tokio::spawn(async move {
                     let word = match node.submit(submission).await {
                         Ok(result) => aggregate(&node, &folder, round, &result, &learned).await,
-                        // the node runs on, so nothing else takes the waiting input away
-                        Err(SubmitError::Stopped) => Word::Withdrawn(round),
+                        Err(SubmitError::Withdrawn | SubmitError::Stopped) => Word::Withdrawn(round),
                         Err(error) => Word::Failed { round, reason: error.to_string() },
                     };
                     say(&word);

@@ -11,6 +11,7 @@ use std::{
 
 use consort_node::{
     Node, NodeOptions, StartError,
+    api::{Api, Feed},
     config::Config,
     consortium,
     events::{NodeEvent, Observer},
@@ -19,7 +20,10 @@ use consort_node::{
     ledger::LedgerError,
 };
 use libp2p::Multiaddr;
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::{
+    signal::unix::{SignalKind, signal},
+    sync::watch,
+};
 
 use super::Failure;
 
@@ -57,32 +61,45 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
     let home = Home::open(&arguments.home)
         .map_err(|error| Failure::Unusable(format!("{}: {error}", arguments.home.display())))?;
     let runtime = tokio::runtime::Runtime::new().map_err(|error| Failure::Failed(error.to_string()))?;
-    runtime.block_on(serve(NodeOptions {
+    let options = NodeOptions {
         home,
         identity,
         manifest,
         listen: config.listen,
         reach: config.reach,
         peers: arguments.peer.clone(),
-    }))
+    };
+    runtime.block_on(serve(options, config.api_port))
 }
 
-async fn serve(options: NodeOptions) -> Result<(), Failure> {
+async fn serve(options: NodeOptions, api_port: Option<u16>) -> Result<(), Failure> {
     let failed = |error: std::io::Error| Failure::Failed(error.to_string());
     let mut terminate = signal(SignalKind::terminate()).map_err(failed)?;
     let mut interrupt = signal(SignalKind::interrupt()).map_err(failed)?;
+    let (api_is_up, up) = watch::channel(false);
     let ready = Ready {
         peer: options.identity.keypair().public().to_peer_id().to_string(),
         said: AtomicBool::new(false),
+        up,
     };
-    let dials_only = options.listen.is_empty();
+    let (home, dials_only) = (options.home.clone(), options.listen.is_empty());
     let ready = Arc::new(ready);
-    let node = Node::start(options, ready.clone()).map_err(|error| match error {
+    let feed = Arc::new(Feed::new(ready.clone()));
+    let node = Node::start(options, feed.clone()).map_err(|error| match error {
         StartError::Ledger(LedgerError::InUse(_)) | StartError::Network(_) | StartError::Address { .. } => {
             Failure::Unusable(error.to_string())
         }
         StartError::Ledger(_) | StartError::Home { .. } => Failure::Failed(error.to_string()),
     })?;
+    let api = match Api::start(&home, api_port, node.handle(), feed).await {
+        Ok(api) => api,
+        Err(error) => {
+            let _ = tokio::time::timeout(SHUTDOWN, node.shutdown()).await;
+            return Err(Failure::Unusable(error.to_string()));
+        }
+    };
+    tracing::info!(at = api.addresses().join(" "), "local API");
+    api_is_up.send_replace(true);
     if dials_only {
         ready.say("listening nowhere: others reach this node through relays");
     }
@@ -91,7 +108,11 @@ async fn serve(options: NodeOptions) -> Result<(), Failure> {
         _ = interrupt.recv() => {}
     }
     tracing::info!("stopping");
-    tokio::time::timeout(SHUTDOWN, node.shutdown())
+    let stop = async {
+        api.stop().await;
+        node.shutdown().await;
+    };
+    tokio::time::timeout(SHUTDOWN, stop)
         .await
         .map_err(|_| Failure::Failed(format!("did not stop within {} s", SHUTDOWN.as_secs())))
 }
@@ -100,6 +121,8 @@ async fn serve(options: NodeOptions) -> Result<(), Failure> {
 struct Ready {
     peer: String,
     said: AtomicBool,
+    /// Whoever reads the line may use the API.
+    up: watch::Receiver<bool>,
 }
 
 impl Ready {
@@ -113,7 +136,9 @@ impl Ready {
 impl Observer for Ready {
     fn notify(&self, event: NodeEvent) -> Pin<Box<dyn Future<Output = ()> + Send + '_>> {
         Box::pin(async move {
-            if let NodeEvent::Listening(addresses) = event {
+            if let NodeEvent::Listening(addresses) = event
+                && self.up.clone().wait_for(|up| *up).await.is_ok()
+            {
                 self.say(&format!("listening on {}", addresses.join(" ")));
             }
         })

@@ -64,7 +64,7 @@ fn journal_and_rounds_outlive_the_process() {
     let folder = Folder::new();
     let mut ledger = folder.open();
     ledger.journal(&joined(3)).unwrap();
-    ledger.record(&record(2)).unwrap();
+    ledger.record(&record(2), None).unwrap();
     drop(ledger);
     let mut ledger = folder.open();
     ledger.journal(&JournalEntry::UploadStarted(SessionId([1; 32]))).unwrap();
@@ -79,7 +79,7 @@ fn journal_and_rounds_outlive_the_process() {
 fn a_round_that_was_joined_or_seen_to_end_is_never_joined_again() {
     let folder = Folder::new();
     let mut ledger = folder.open();
-    ledger.record(&record(6)).unwrap();
+    ledger.record(&record(6), None).unwrap();
     assert_eq!(ledger.next_round().unwrap(), 7);
     ledger.journal(&joined(8)).unwrap();
     assert_eq!(ledger.next_round().unwrap(), 9, "joined, but never seen to end");
@@ -161,7 +161,7 @@ fn rounds_are_bounded_and_the_oldest_are_forgotten() {
         }
     }
     write.commit().unwrap();
-    ledger.record(&record(2 * ROUNDS_KEPT)).unwrap();
+    ledger.record(&record(2 * ROUNDS_KEPT), None).unwrap();
     assert_eq!(ledger.round(0).unwrap(), None);
     assert_eq!(ledger.round(2).unwrap(), Some(record(2)));
     assert_eq!(ledger.round(2 * ROUNDS_KEPT).unwrap(), Some(record(2 * ROUNDS_KEPT)));
@@ -183,7 +183,7 @@ fn a_damaged_file_is_an_error_and_never_a_panic() {
     let mut ledger = folder.open();
     for round in 0..8 {
         ledger.journal(&roster(round, &[1, 2, 3])).unwrap();
-        ledger.record(&record(round)).unwrap();
+        ledger.record(&record(round), None).unwrap();
     }
     drop(ledger);
     let whole = fs::read(folder.path()).unwrap();

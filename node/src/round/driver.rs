@@ -8,11 +8,13 @@ mod ending;
 mod evidence;
 #[cfg(feature = "lies")]
 mod lies;
+mod looking;
 mod starting;
 
 pub(crate) use ending::RECENT;
 #[cfg(feature = "lies")]
 pub(crate) use lies::Lying;
+pub(crate) use looking::View;
 
 use std::{
     collections::VecDeque,
@@ -30,7 +32,12 @@ use consort_protocol::{
     io::{Input, JournalEntry, Now, Output, Role, Work},
     manifest::Manifest,
     masking::MaskPlan,
-    messages::{Message, advertise_keys::Decline, consistency_check::SurvivorSet, publish::Published},
+    messages::{
+        Message,
+        advertise_keys::{Decline, Roster},
+        consistency_check::SurvivorSet,
+        publish::Published,
+    },
     phase::Phase,
     report::{AbortReason, Outcome},
     roster::SeenKeys,
@@ -43,9 +50,11 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     events::{NodeEvent, Observer},
     exhibits::Exhibits,
+    inputs::Kept,
     ledger::{AttemptRecord, Ledger, RoundRecord},
     limits::{self, TokenBucket},
     network::{BulkStream, Event, EventStream, Network},
+    node::SubmitError,
 };
 
 use super::{
@@ -59,7 +68,7 @@ use super::{
     running::Running,
     schedule::{Decision, Gathering, Peers},
     serve::{Trusted, serve},
-    status::Status,
+    status::{Status, Summary},
     upload::{Source, deposit, upload},
 };
 
@@ -70,7 +79,9 @@ const IDLE: Duration = Duration::from_secs(3600);
 pub(crate) struct Pending {
     pub(crate) task: Task,
     pub(crate) input: Arc<ValidInput>,
-    pub(crate) reply: oneshot::Sender<Result<RoundResult, String>>,
+    /// Where it is on disk, if it came through the local API.
+    pub(crate) kept: Option<Kept>,
+    pub(crate) reply: oneshot::Sender<Result<RoundResult, SubmitError>>,
 }
 
 /// What came of a round for a member that gave an input.
@@ -93,6 +104,8 @@ pub(crate) enum Command {
     Submit(Pending),
     /// Takes back an input that waits, unless a round has it already.
     Withdraw(oneshot::Sender<bool>),
+    /// Asks how things are.
+    Look(oneshot::Sender<View>),
 }
 
 /// A job of a round is done; the number tells rounds apart.
@@ -192,6 +205,9 @@ impl Driver {
                 Some(command) = self.commands.recv() => match command {
                     Command::Submit(pending) => self.submit(pending),
                     Command::Withdraw(reply) => self.withdraw(reply),
+                    Command::Look(reply) => {
+                        let _ = reply.send(self.view());
+                    }
                 },
                 Some(done) = self.state.done.1.recv() => self.done(done).await,
                 () = tokio::time::sleep(sleep) => self.feed(Input::Tick).await,
@@ -206,7 +222,8 @@ impl Driver {
 
     fn submit(&mut self, pending: Pending) {
         if self.state.pending.is_some() {
-            let _ = pending.reply.send(Err("an input is waiting already; it has to be used first".into()));
+            let reason = "an input is waiting already; it has to be used first";
+            let _ = pending.reply.send(Err(SubmitError::Failed(reason.into())));
             return;
         }
         self.state.pending = Some(pending);
@@ -215,7 +232,8 @@ impl Driver {
 
     fn withdraw(&mut self, reply: oneshot::Sender<bool>) {
         let free = self.state.running.as_ref().is_none_or(|running| !running.sent);
-        if free && self.state.pending.take().is_some() {
+        if free && let Some(pending) = self.state.pending.take() {
+            let _ = pending.reply.send(Err(SubmitError::Withdrawn));
             self.state.running = None;
             self.publish_status();
         }
@@ -223,8 +241,9 @@ impl Driver {
     }
 
     fn publish_status(&self) {
-        let waiting = self.state.pending.as_ref().map(|pending| pending.task.digest());
-        self.network.set_status(Status { round: self.state.gathering.round, waiting }.encode());
+        let task = self.state.pending.as_ref().map(|pending| &pending.task);
+        let (waiting, summary) = (task.map(|task| task.digest()), task.map(Summary::of));
+        self.network.set_status(Status { round: self.state.gathering.round, waiting, summary }.encode());
     }
 
     async fn event(&mut self, event: Event) {

@@ -36,10 +36,13 @@ const PIECE_BYTES: usize = 256 << 10;
 /// Sums of so many recent rounds stay on disk for those who come late.
 const KEPT: usize = 8;
 
-/// Sums that are complete, newest last.
+/// Sums that are complete.
 pub(crate) struct Results {
     folder: PathBuf,
+    /// Newest last.
     kept: Mutex<VecDeque<Arc<StoredSum>>>,
+    /// Files of an earlier process, newest last: this node still has them, but does not serve them to others.
+    earlier: Mutex<VecDeque<PathBuf>>,
 }
 
 /// One sum on disk.
@@ -51,19 +54,29 @@ pub(super) struct StoredSum {
 }
 
 impl Results {
-    /// The results folder of a home; what an earlier process left there is removed.
+    /// The results folder of a home; what an earlier process left there in part is removed.
     pub(crate) fn open(folder: &Path) -> io::Result<Self> {
+        let mut sums = Vec::new();
         for entry in fs::read_dir(folder)? {
             let path = entry?.path();
-            if path.extension().is_some_and(|extension| extension == "sum" || extension == "part") {
-                fs::remove_file(path)?;
+            match path.extension().and_then(|extension| extension.to_str()) {
+                Some("part") => fs::remove_file(path)?,
+                Some("sum") => sums.push((fs::metadata(&path)?.modified()?, path)),
+                _ => {}
             }
         }
-        Ok(Self { folder: folder.to_path_buf(), kept: Mutex::new(VecDeque::new()) })
+        sums.sort();
+        let results = Self {
+            folder: folder.to_path_buf(),
+            kept: Mutex::new(VecDeque::new()),
+            earlier: Mutex::new(sums.into_iter().map(|(_, path)| path).collect()),
+        };
+        results.forget_oldest();
+        Ok(results)
     }
 
     /// The folder, for files that nobody else sees.
-    pub(super) fn folder(&self) -> &Path {
+    pub(crate) fn folder(&self) -> &Path {
         &self.folder
     }
 
@@ -85,21 +98,56 @@ impl Results {
         layout: Layout,
         file: NamedTempFile,
     ) -> io::Result<Arc<StoredSum>> {
-        let path = self.folder.join(format!("{}.sum", hex::encode(&root[..16])));
+        let path = self.path_of(&root);
         let file = file.persist(&path)?;
+        self.earlier.lock().unwrap_or_else(PoisonError::into_inner).retain(|earlier| *earlier != path);
         let sum = Arc::new(StoredSum { root, layout, file, path });
         let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
         kept.retain(|other| other.root != root);
         kept.push_back(sum.clone());
-        while kept.len() > KEPT {
-            if let Some(oldest) = kept.pop_front()
-                && let Err(error) = fs::remove_file(&oldest.path)
-            {
+        drop(kept);
+        self.forget_oldest();
+        Ok(sum)
+    }
+
+    /// The sum with this root as users see it; `None` where it is not kept any more. Blocks on the disk, and on
+    /// hashing where the file is an earlier process's.
+    pub(crate) fn aggregate(
+        &self,
+        root: &Digest,
+        terms: &Terms,
+        survivors: usize,
+    ) -> io::Result<Option<Aggregate>> {
+        let sum = match self.get(root) {
+            Some(sum) => sum,
+            None => match File::open(self.path_of(root)) {
+                Ok(file) => {
+                    let (root, layout, path) = (*root, terms.layout().clone(), self.path_of(root));
+                    Arc::new(StoredSum { root, layout, file, path }).verified()?
+                }
+                Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+                Err(error) => return Err(error),
+            },
+        };
+        sum.decode(terms, survivors).map(Some)
+    }
+
+    fn path_of(&self, root: &Digest) -> PathBuf {
+        let (half, _) = root.split_at(16);
+        self.folder.join(format!("{}.sum", hex::encode(half)))
+    }
+
+    fn forget_oldest(&self) {
+        let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut earlier = self.earlier.lock().unwrap_or_else(PoisonError::into_inner);
+        while kept.len() + earlier.len() > KEPT {
+            let oldest = earlier.pop_front().or_else(|| kept.pop_front().map(|sum| sum.path.clone()));
+            let Some(path) = oldest else { return };
+            if let Err(error) = fs::remove_file(&path) {
                 // the new sum is there, whatever became of the old one
-                tracing::warn!(path = %oldest.path.display(), %error, "an old sum could not be removed");
+                tracing::warn!(path = %path.display(), %error, "an old sum could not be removed");
             }
         }
-        Ok(sum)
     }
 
     /// Adds up the survivors' vectors, lifts the masks, and keeps the sum.
@@ -161,6 +209,25 @@ impl Results {
 }
 
 impl StoredSum {
+    /// Itself, if the file still has the root that it is kept under.
+    fn verified(self: Arc<Self>) -> io::Result<Arc<Self>> {
+        let damaged = || {
+            let path = self.path.display();
+            io::Error::other(format!("{path} is damaged: remove it; other members may still have the sum"))
+        };
+        if self.file.metadata()?.len() != self.layout.packed_len() {
+            return Err(damaged());
+        }
+        let mut digests = Vec::new();
+        let mut packed = Vec::new();
+        for chunk in self.layout.chunks() {
+            packed.resize(chunk.packed_len(), 0);
+            read_at(&self.file, &mut packed, self.layout.packed_offset(&chunk))?;
+            digests.push(chunk_digest(&chunk, &packed));
+        }
+        if vector_root(&digests) == self.root { Ok(self) } else { Err(damaged()) }
+    }
+
     pub(super) fn chunk_count(&self) -> u32 {
         self.layout.chunk_count()
     }

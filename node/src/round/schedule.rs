@@ -95,6 +95,11 @@ impl Peers {
         self.connected.contains(id)
     }
 
+    /// What a member said last of where it is.
+    pub(super) fn status_of(&self, id: &MemberId) -> Option<&Status> {
+        self.statuses.get(id)
+    }
+
     /// Members that are neither connected nor me, and since when.
     pub(super) fn away(&self) -> &BTreeMap<MemberId, Now> {
         &self.last_seen

@@ -3,6 +3,7 @@
 //! Tests wait for what processes and nodes say, never for time to pass; [`consortium::within`] only turns
 //! a hang into a failure.
 
+mod api;
 mod consortium;
 mod doctor;
 mod evidence;

@@ -1,16 +1,18 @@
 //! `publish`: the result with its certificate, fetched, stored and acknowledged.
 //!
-//! A result is accepted, from whoever passes it on, when
+//! A result is accepted, from whoever passes it on, when [`check_published`] accepts it, which is
 //! 1. the aggregator of the certificate's slot signed it for this session;
 //! 2. its certificate is valid, and for the set that the result names;
 //! 3. its mask set is one of this session;
+//!
+//! and
 //! 4. the secrets that it shows are those whose points were advertised, and its author shows them.
 //!
 //! Whoever holds all vectors of the set, a standby, adds them up itself before it acknowledges; it takes no result
 //! that does not show the secrets.
 
 use crate::{
-    certificate::{AcceptedMaskSet, check_certificate},
+    certificate::{AcceptedMaskSet, check_published},
     evidence::{Breach, Disproof, Evidence},
     fault::FaultKind,
     ids::MemberId,
@@ -19,29 +21,16 @@ use crate::{
         Message,
         publish::{Acknowledgement, Published},
     },
-    mutation::{Check, checked},
     report::{AbortReason, Outcome},
     roster::Session,
     seat::{Outputs, Seat, send},
 };
 
 pub(super) fn check(session: &Session, from: MemberId, published: &Published) -> Result<(), FaultKind> {
-    let Published { sum, certificate, mask_set, opening } = published;
-    let expected = session.terms().holder(certificate.slot).ok_or(FaultKind::Session)?;
-    if sum.signer != expected && checked(Check::ResultAuthor) {
-        return Err(FaultKind::Author { signer: sum.signer, expected });
-    }
-    if sum.body.session != session.id() || sum.body.survivors != certificate.survivors.digest() {
-        return Err(FaultKind::Session);
-    }
-    sum.verify().map_err(|_| FaultKind::Signature)?;
-    let shown = AcceptedMaskSet::check(session, mask_set)?;
-    if checked(Check::ResultCertificate) {
-        check_certificate(session, &shown, certificate)?;
-    }
-    match opening {
-        Some(opening) => opening.check(session, &shown, &certificate.survivors).map(drop),
-        None if from == sum.signer => Err(FaultKind::Opening),
+    let shown = check_published(session, published)?;
+    match &published.opening {
+        Some(opening) => opening.check(session, &shown, &published.certificate.survivors).map(drop),
+        None if from == published.sum.signer => Err(FaultKind::Opening),
         None => Ok(()),
     }
 }

@@ -104,6 +104,12 @@ impl Driver {
     }
 
     fn journal(&mut self, entry: JournalEntry) -> Result<(), String> {
+        // whatever becomes of this process, the input is not taken for an unused one again
+        if let (JournalEntry::UploadStarted(_), Some(running)) = (&entry, &self.state.running)
+            && let Some(kept) = self.state.pending.as_mut().and_then(|pending| pending.kept.as_mut())
+        {
+            kept.mark_sent(running.round.number()).map_err(|error| format!("the input's file: {error}"))?;
+        }
         self.ledger.journal(&entry).map_err(|error| error.to_string())?;
         let Some(running) = &mut self.state.running else { return Ok(()) };
         match entry {

@@ -11,7 +11,7 @@ impl Driver {
         let round = running.round.number();
         let roster = running.roster();
         let Running { outcome, aggregate, attempts, session, sent, .. } = running;
-        let contract = session.map(|session| session.terms().contract().clone());
+        let contract = session.as_ref().map(|session| session.terms().contract().clone());
         match outcome {
             Some(Outcome::Completed { published, threshold }) => {
                 let survivors: Vec<MemberId> = published.certificate.survivors.ids().collect();
@@ -36,7 +36,8 @@ impl Driver {
                     threshold: u32::try_from(threshold).unwrap_or(u32::MAX),
                 };
                 let result = result.ok_or_else(|| "no aggregate".into());
-                self.end_round(record, roster, round.saturating_add(1), Some(result)).await;
+                let proof = session.as_ref().map(|session| session.roster());
+                self.end_round(record, proof, roster, round.saturating_add(1), Some(result)).await;
             }
             Some(Outcome::Aborted(reason)) => {
                 tracing::warn!(round, %reason, "round without a result");
@@ -47,7 +48,7 @@ impl Driver {
                 }
                 // nothing of the input has left: it waits for the next round
                 let record = RoundRecord { round, attempts, contract, published: None, threshold: 0 };
-                self.end_round(record, roster, round.saturating_add(1), None).await;
+                self.end_round(record, None, roster, round.saturating_add(1), None).await;
             }
             // its last words could not be journalled; what has left before is not known any more
             None => {
@@ -64,7 +65,7 @@ impl Driver {
         let contract = session.map(|session| session.terms().contract().clone());
         let record = RoundRecord { round, attempts, contract, published: None, threshold: 0 };
         let reason = "the others have gone on to a later round; the input may be in the sum of this one";
-        self.end_round(record, roster, next, sent.then(|| Err(reason.into()))).await;
+        self.end_round(record, None, roster, next, sent.then(|| Err(reason.into()))).await;
     }
 
     async fn end_without(
@@ -80,7 +81,7 @@ impl Driver {
             if sent { "the input may be known within one sum" } else { "nothing of the input has left" };
         let record = RoundRecord { round, attempts, contract, published: None, threshold: 0 };
         let result = Some(Err(format!("{reason}; {used}")));
-        self.end_round(record, roster, round.saturating_add(1), result).await;
+        self.end_round(record, None, roster, round.saturating_add(1), result).await;
     }
 
     pub(super) async fn fail_round(&mut self, reason: &str) {
@@ -89,16 +90,18 @@ impl Driver {
         self.end_without(round, Vec::new(), None, Vec::new(), false, reason).await;
     }
 
-    /// Writes a round down and goes on. Without a `result` the input keeps waiting.
+    /// Writes a round down, with the roster that its result refers to, and goes on. Without a `result` the input
+    /// keeps waiting.
     async fn end_round(
         &mut self,
         record: RoundRecord,
+        proof: Option<&Signed<Roster>>,
         roster: Vec<MemberId>,
         next: u64,
         result: Option<Result<RoundResult, String>>,
     ) {
         let round = record.round;
-        if let Err(error) = self.ledger.record(&record) {
+        if let Err(error) = self.ledger.record(&record, proof) {
             tracing::error!(round, %error, "the round's record is not on disk");
         }
         self.begin_round(next);
@@ -107,7 +110,7 @@ impl Driver {
         // whoever looks on knows how the round went before the input's owner does
         self.observer.notify(NodeEvent::RoundOver { round, attempts: record.attempts, roster }).await;
         if let Some((pending, result)) = answered {
-            let _ = pending.reply.send(result);
+            let _ = pending.reply.send(result.map_err(SubmitError::Failed));
         }
     }
 

@@ -56,7 +56,7 @@ fn an_old_sum_that_is_gone_does_not_cost_the_new_one() {
 }
 
 #[test]
-fn what_an_earlier_process_left_is_removed_and_nothing_else() {
+fn what_an_earlier_process_left_in_part_is_removed_and_nothing_else() {
     let folder = tempfile::tempdir().unwrap();
     let round = Round::new();
     let earlier = Results::open(folder.path()).unwrap();
@@ -65,9 +65,35 @@ fn what_an_earlier_process_left_is_removed_and_nothing_else() {
     fs::write(folder.path().join("notes.txt"), "mine").unwrap();
     assert_eq!(files(folder.path()).len(), 3);
     let results = Results::open(folder.path()).unwrap();
-    assert_eq!(files(folder.path()), ["notes.txt"]);
-    assert!(results.get(&[1; 32]).is_none());
+    assert_eq!(files(folder.path()), [format!("{}.sum", "01".repeat(16)), "notes.txt".into()]);
+    assert!(results.get(&[1; 32]).is_none(), "others ask whoever has it in hand");
     drop(unfinished);
+}
+
+#[test]
+fn a_sum_of_an_earlier_process_is_there_until_newer_ones_push_it_out() {
+    let folder = tempfile::tempdir().unwrap();
+    let round = Round::new();
+    let chunks: Vec<Vec<u8>> = round.layout.chunks().map(|chunk| vec![0; chunk.packed_len()]).collect();
+    let root = round.root(&chunks);
+    keep(&Results::open(folder.path()).unwrap(), &round, root, &chunks.concat());
+    let results = Results::open(folder.path()).unwrap();
+    let again = results.aggregate(&root, &round.terms(), 3).unwrap().expect("it is there");
+    let values = consort_protocol::array::Values::I64(vec![0; round.layout.elements() as usize]);
+    assert!(*again.leaves[0].values() == values);
+
+    let file = results.path_of(&root);
+    let mut damaged = chunks.concat();
+    damaged[7] ^= 1;
+    fs::write(&file, damaged).unwrap();
+    let error = results.aggregate(&root, &round.terms(), 3).err().unwrap().to_string();
+    assert!(error.contains("damaged"), "{error}");
+
+    for number in 0..KEPT {
+        keep(&results, &round, [number as u8; 32], b"a sum");
+    }
+    assert!(!file.exists());
+    assert!(results.aggregate(&root, &round.terms(), 3).unwrap().is_none());
 }
 
 fn decoded(bytes: &[u8], survivors: usize) -> io::Result<Aggregate> {

@@ -21,7 +21,7 @@ fn scene() -> Scene {
 impl Scene {
     fn says(&mut self, who: usize, round: u64, waits: bool) {
         self.peers.connected(self.others[who]);
-        self.peers.status(self.others[who], Status { round, waiting: waits.then_some(TASK) });
+        self.peers.status(self.others[who], Status { round, waiting: waits.then_some(TASK), summary: None });
     }
 
     fn decide(&mut self, seconds: u64) -> Decision {

@@ -50,7 +50,7 @@ impl View {
 
     fn says(&mut self, places: impl IntoIterator<Item = usize>, round: u64, waiting: Option<Digest>) {
         for place in places {
-            self.peers.status(self.order[place], Status { round, waiting });
+            self.peers.status(self.order[place], Status { round, waiting, summary: None });
         }
     }
 

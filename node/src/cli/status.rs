@@ -1,0 +1,86 @@
+//! `consort status`: how things are with the running daemon.
+
+use std::path::PathBuf;
+
+use serde_json::Value;
+
+use super::{
+    Failure,
+    client::{Client, block_on},
+    println,
+};
+
+#[derive(clap::Args)]
+#[command(
+    after_help = "Examples:\n  consort status --home ~/.consort\n      round, connections, and what the waiting input waits for\n  consort status --home ~/.consort --json\n      the same for programs"
+)]
+pub(super) struct Arguments {
+    /// The home of the running daemon
+    #[arg(long, value_name = "DIR")]
+    home: PathBuf,
+    /// One JSON object on standard output
+    #[arg(long)]
+    json: bool,
+}
+
+pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
+    let status: Value = block_on(async { Ok(Client::new(&arguments.home).get("/v1/status").await?) })?;
+    if arguments.json {
+        println(&status.to_string());
+    } else {
+        lines(&status).iter().for_each(|line| println(line));
+    }
+    Ok(())
+}
+
+fn lines(status: &Value) -> Vec<String> {
+    let text = |place: &str| status.pointer(place).and_then(Value::as_str).unwrap_or_default();
+    let number = |place: &str| status.pointer(place).and_then(Value::as_u64).unwrap_or_default();
+    let members = number("/consortium/members");
+    let mut lines = vec![
+        format!("{} {}", text("/name"), text("/peer")),
+        format!(
+            "consortium {}, epoch {}, {members} members; a round needs {}",
+            text("/consortium/name"),
+            number("/consortium/epoch"),
+            number("/consortium/min_participants")
+        ),
+        format!("connected to {} of {} others", number("/connected"), members.saturating_sub(1)),
+    ];
+    lines.push(match status.get("running") {
+        Some(Value::Object(_)) => {
+            let phase = status.pointer("/running/phase").and_then(Value::as_str).unwrap_or("starting");
+            format!("round {} runs: {phase}, attempt {}", number("/round"), number("/running/attempt"))
+        }
+        _ => format!("round {} comes next", number("/round")),
+    });
+    lines.push(match status.get("input") {
+        Some(Value::Object(input)) => {
+            let state = input.get("state").and_then(Value::as_str).unwrap_or_default();
+            let ready = input.get("ready").and_then(Value::as_u64);
+            let with = ready.map(|ready| format!(", {ready} members have an input for its round"));
+            format!("input {}: {state}{}", text("/input/input_id"), with.unwrap_or_default())
+        }
+        _ => "no input is waiting".into(),
+    });
+    lines.extend(others(status));
+    lines
+}
+
+/// What members wait with that wait with something else.
+pub(super) fn others(state: &Value) -> impl Iterator<Item = String> + '_ {
+    let groups = state.get("others").and_then(Value::as_array);
+    groups.into_iter().flatten().map(|group| {
+        let words = |key: &str| {
+            let list = group.get(key).and_then(Value::as_array);
+            let words = list.into_iter().flatten().filter_map(Value::as_str).map(str::to_owned);
+            words.collect::<Vec<_>>()
+        };
+        let (members, differs) = (words("members").join(", "), words("differs"));
+        if differs.is_empty() {
+            let reduction = group.pointer("/wait_with/reduction").and_then(Value::as_str);
+            return format!("{members} wait for a {}", reduction.unwrap_or_default());
+        }
+        format!("{members} wait with something else ({})", differs.join("; "))
+    })
+}
