@@ -114,7 +114,7 @@ impl Membership {
     }
 
     /// Files that the owner has put into the folder or signed since the last call, with all epochs in them.
-    pub(crate) fn from_files(&mut self) -> Vec<(PathBuf, Vec<SignedManifest>)> {
+    pub(crate) fn read_files(&mut self) -> Vec<(PathBuf, Vec<SignedManifest>)> {
         let mut found = Vec::new();
         for (path, read) in self.folder.changed() {
             match read {
@@ -273,10 +273,10 @@ mod tests {
         let chain = scene.membership.chain().clone();
         let draft = Draft::next(chain, scene.proposal(2.0, &[0]));
         let path = Proposals::new(scene.home.proposals()).keep(&draft).unwrap();
-        let found = scene.membership.from_files();
+        let found = scene.membership.read_files();
         assert_eq!((found.len(), found[0].1.len()), (1, 2), "with the epoch before it");
-        assert!(scene.membership.from_files().is_empty());
+        assert!(scene.membership.read_files().is_empty());
         std::fs::write(&path, "no manifest, but longer or shorter than before").unwrap();
-        assert!(scene.membership.from_files().is_empty());
+        assert!(scene.membership.read_files().is_empty());
     }
 }

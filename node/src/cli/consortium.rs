@@ -28,7 +28,7 @@ pub(super) struct Arguments {
 #[derive(Subcommand)]
 enum Command {
     /// Makes the first manifest from member cards and a policy
-    Create(create::Arguments),
+    Create(Box<create::Arguments>),
     /// Proposes a next epoch with one more member, or with a member's new card
     Add(change::Add),
     /// Proposes a next epoch without a member

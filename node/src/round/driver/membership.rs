@@ -42,7 +42,7 @@ impl Driver {
 
     /// Looks at the files of next epochs, and brings up to date whoever has come since.
     pub(super) async fn visit(&mut self) {
-        for (file, epochs) in self.membership.from_files() {
+        for (file, epochs) in self.membership.read_files() {
             if let Err(error) = self.adopt(epochs).await {
                 tracing::warn!(file = %file.display(), %error, "proposal refused");
             }
