@@ -21,8 +21,9 @@ use crate::{
 };
 
 use super::{
-    Refused, VOTED_FOR,
+    Refused,
     playing::{Playing, Stage},
+    waiting::VOTED_FOR,
 };
 
 impl Playing {
