@@ -104,6 +104,9 @@ impl Playing {
         shown: ShownNewSlot,
         out: &mut Outputs,
     ) -> Result<bool, Refused> {
+        if shown.new_slot.body.session != self.session.id() {
+            return Err(FaultKind::Session.into());
+        }
         let mine = self.mask_set().cloned();
         let mask_set = match (&mine, &shown.mask_set) {
             (Some(mine), _) => Some(mine.clone()),

@@ -106,3 +106,36 @@ fn two_masked_inputs_and_a_death_in_publish_without_standbys() {
     storm.faults = vec![on(&storm, 0, Phase::Publish, What::Kill)];
     assert_eq!(violations(&run(&storm)), Vec::<String>::new());
 }
+
+/// Of an aggregator that shows two rosters or two mask sets, those who stayed with the one blamed those who followed
+/// the other.
+#[test]
+fn whoever_follows_another_roster_or_mask_set_is_not_blamed() {
+    let weather = Weather { breaks: 0, delays: 9, repeats: 0 };
+    let of_rosters = storm(12451, 7, weather, &[(5, Lie::TwoRosters), (0, Lie::RosterWithStranger)]);
+    let weather = Weather { breaks: 3, delays: 5, repeats: 0 };
+    let mut between_attempts = storm(15639, 6, weather, &[(0, Lie::MaskSetToSome)]);
+    between_attempts.faults = vec![
+        on(&between_attempts, 1, Phase::ShareKeys, What::Pause(Duration::from_millis(36_505))),
+        on(&between_attempts, 2, Phase::ConsistencyCheck, What::Pause(Duration::from_millis(7_766))),
+    ];
+    let weather = Weather { breaks: 0, delays: 2, repeats: 29 };
+    let mut of_mask_sets = storm(17629, 7, weather, &[(0, Lie::NoRoster), (1, Lie::TwoMaskSets)]);
+    of_mask_sets.faults = vec![on(&of_mask_sets, 5, Phase::MaskedInput, cut(&of_mask_sets, &[1], 39_787))];
+    for storm in [of_rosters, between_attempts, of_mask_sets] {
+        assert_eq!(violations(&run(&storm)), Vec::<String>::new(), "{}", storm.describe());
+    }
+}
+
+/// The monitor took a roster under a broken signature for the roster, and what followed from the true one for
+/// something that nobody had agreed on.
+#[test]
+fn a_roster_under_a_broken_signature_does_not_stand_for_the_true_one() {
+    let policy = Policy { corrupt: Some(1), standby_bytes: 0, ..Policy::default() };
+    let mut storm = storm_under(policy, 20311, 4, Weather::default(), &[(0, Lie::BrokenSignatures)]);
+    storm.faults = vec![
+        acting(Phase::ShareKeys, cut(&storm, &[0, 3], 14_309)),
+        on(&storm, 2, Phase::ShareKeys, cut(&storm, &[1, 2, 3], 8_702)),
+    ];
+    assert_eq!(violations(&run(&storm)), Vec::<String>::new());
+}
