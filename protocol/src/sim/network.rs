@@ -244,6 +244,7 @@ impl<'a, H: Host> Simulation<'a, H> {
                     self.queue.lose(id, other);
                     if self.reaches(&other, &id) {
                         self.handle(other, Role::Member, Input::Connected(id));
+                        self.handle(other, Role::Member, Input::Left(id));
                     }
                 }
                 continue;
