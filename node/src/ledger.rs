@@ -7,7 +7,10 @@ mod records;
 #[cfg(test)]
 mod tests;
 
-use std::{path::Path, sync::Arc};
+use std::{
+    path::Path,
+    sync::{Arc, OnceLock},
+};
 
 use consort_protocol::{
     codec,
@@ -110,6 +113,8 @@ pub struct RoundRecord {
 pub struct Ledger {
     database: Arc<Database>,
     next: u64,
+    /// Why it takes no more.
+    broken: OnceLock<String>,
 }
 
 impl Ledger {
@@ -147,7 +152,7 @@ impl Ledger {
             journal.last().map_err(failed)?.map_or(0, |(key, _)| key.value().saturating_add(1))
         };
         write.commit().map_err(failed)?;
-        Ok(Self { database: Arc::new(database), next })
+        Ok(Self { database: Arc::new(database), next, broken: OnceLock::new() })
     }
 
     /// What is recorded, for whoever reads beside the one who writes. The file stays locked while it lives.
@@ -156,11 +161,30 @@ impl Ledger {
         Records::new(self.database.clone())
     }
 
+    /// Why nothing can be written any more, if it is so: once the disk has failed, the file has to be opened anew.
+    #[must_use]
+    pub fn broken(&self) -> Option<&str> {
+        self.broken.get().map(String::as_str)
+    }
+
+    fn note<T>(&self, written: Result<T, LedgerError>) -> Result<T, LedgerError> {
+        if let Err(LedgerError::Database(reason)) = &written {
+            self.broken.get_or_init(|| reason.clone());
+        }
+        written
+    }
+
     /// Puts an entry on disk before anything that follows from it leaves the process.
     ///
     /// # Errors
     /// [`LedgerError`] where it is not on disk; then nothing may follow.
     pub fn journal(&mut self, entry: &JournalEntry) -> Result<(), LedgerError> {
+        self.note(self.append(entry))?;
+        self.next += 1;
+        Ok(())
+    }
+
+    fn append(&self, entry: &JournalEntry) -> Result<(), LedgerError> {
         let bytes = codec::encode(entry)?;
         let write = self.database.begin_write().map_err(failed)?;
         {
@@ -170,9 +194,7 @@ impl Ledger {
                 journal.remove(oldest).map_err(failed)?;
             }
         }
-        write.commit().map_err(failed)?;
-        self.next += 1;
-        Ok(())
+        write.commit().map_err(failed)
     }
 
     /// Stores how a round ended, and the roster that its certificate refers to; forgets the oldest.
@@ -180,6 +202,10 @@ impl Ledger {
     /// # Errors
     /// [`LedgerError`] where it is not on disk.
     pub fn record(&self, record: &RoundRecord, roster: Option<&Signed<Roster>>) -> Result<(), LedgerError> {
+        self.note(self.store(record, roster))
+    }
+
+    fn store(&self, record: &RoundRecord, roster: Option<&Signed<Roster>>) -> Result<(), LedgerError> {
         let bytes = codec::encode(record)?;
         let roster = roster.map(codec::encode).transpose()?;
         let write = self.database.begin_write().map_err(failed)?;
@@ -205,6 +231,10 @@ impl Ledger {
     /// # Errors
     /// [`LedgerError`] where it is not on disk.
     pub fn convict(&self, culprit: &MemberId, evidence: &Evidence) -> Result<(), LedgerError> {
+        self.note(self.keep(culprit, evidence))
+    }
+
+    fn keep(&self, culprit: &MemberId, evidence: &Evidence) -> Result<(), LedgerError> {
         let bytes = codec::encode(evidence)?;
         let write = self.database.begin_write().map_err(failed)?;
         {

@@ -139,6 +139,7 @@ pub struct Node {
     commands: mpsc::Sender<Command>,
     records: Records,
     results: Arc<Results>,
+    failed: watch::Receiver<Option<String>>,
     stop: CancellationToken,
     driver: thread::JoinHandle<()>,
 }
@@ -204,6 +205,7 @@ impl Node {
         let (commands, receiver) = mpsc::channel(limits::MAX_COMMANDS);
         let stop = CancellationToken::new();
         let (in_force, consortium_in_force) = watch::channel(Arc::new(consortium.clone()));
+        let (failed_sender, failed) = watch::channel(None);
         let mut driver = Driver {
             manifest,
             in_force,
@@ -213,6 +215,7 @@ impl Node {
             events,
             commands: receiver,
             ledger,
+            failed: failed_sender,
             results: results.clone(),
             exhibits: Exhibits::new(home.evidence()),
             observer: observer.clone(),
@@ -229,7 +232,16 @@ impl Node {
             .name("rounds".into())
             .spawn(move || runtime.block_on(driver.run()))
             .map_err(home_error)?;
-        Ok(Self { consortium: consortium_in_force, network, commands, records, results, stop, driver })
+        Ok(Self {
+            consortium: consortium_in_force,
+            network,
+            commands,
+            records,
+            results,
+            failed,
+            stop,
+            driver,
+        })
     }
 
     /// The network below.
@@ -243,6 +255,12 @@ impl Node {
     #[must_use]
     pub fn consortium(&self) -> watch::Receiver<Arc<Chain>> {
         self.consortium.clone()
+    }
+
+    /// Why this node takes part in nothing any more: its ledger takes no more. Nothing while it does.
+    #[must_use]
+    pub fn failed(&self) -> watch::Receiver<Option<String>> {
+        self.failed.clone()
     }
 
     /// Hands in the next epoch of this node's consortium, or further signatures of it, and passes it on to the

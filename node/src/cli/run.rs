@@ -79,9 +79,9 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
 
 /// Runs until told to stop, or removed. A manifest from the file is kept in the home.
 async fn serve(options: NodeOptions, api_port: Option<u16>, from_file: bool) -> Result<(), Failure> {
-    let failed = |error: std::io::Error| Failure::Failed(error.to_string());
-    let mut terminate = signal(SignalKind::terminate()).map_err(failed)?;
-    let mut interrupt = signal(SignalKind::interrupt()).map_err(failed)?;
+    let no_signals = |error: std::io::Error| Failure::Failed(error.to_string());
+    let mut terminate = signal(SignalKind::terminate()).map_err(no_signals)?;
+    let mut interrupt = signal(SignalKind::interrupt()).map_err(no_signals)?;
     let (id, chain, file) = (options.identity.id(), options.consortium.clone(), options.home.consortium());
     let (api_is_up, up) = watch::channel(false);
     let ready = Ready {
@@ -114,7 +114,8 @@ async fn serve(options: NodeOptions, api_port: Option<u16>, from_file: bool) -> 
         tracing::error!(%error, "the home does not keep the manifest");
     }
     let mut consortium = node.consortium();
-    let mut removed = None;
+    let mut failed = node.failed();
+    let mut ended = None;
     if dials_only {
         ready.say("listening nowhere: others reach this node through relays");
     }
@@ -122,7 +123,18 @@ async fn serve(options: NodeOptions, api_port: Option<u16>, from_file: bool) -> 
         _ = terminate.recv() => {}
         _ = interrupt.recv() => {}
         Ok(without) = consortium.wait_for(|chain| !chain.manifest().contains(&id)) => {
-            removed = Some(without.manifest().epoch());
+            ended = Some(format!(
+                "this node was removed from the consortium in epoch {}",
+                without.manifest().epoch()
+            ));
+        }
+        Ok(reason) = failed.wait_for(Option::is_some) => {
+            ended = reason.as_ref().map(|reason| {
+                format!(
+                    "{}: {reason}; free the disk and start the node again, inputs that wait are kept",
+                    home.ledger().display()
+                )
+            });
         }
     }
     tracing::info!("stopping");
@@ -134,12 +146,7 @@ async fn serve(options: NodeOptions, api_port: Option<u16>, from_file: bool) -> 
     tokio::time::timeout(SHUTDOWN, stop)
         .await
         .map_err(|_| Failure::Failed(format!("did not stop within {} s", SHUTDOWN.as_secs())))?;
-    match removed {
-        None => Ok(()),
-        Some(epoch) => {
-            Err(Failure::Failed(format!("this node was removed from the consortium in epoch {epoch}")))
-        }
-    }
+    ended.map_or(Ok(()), |reason| Err(Failure::Failed(reason)))
 }
 
 /// A service of `Type=notify` waits for this; without systemd it goes nowhere.

@@ -151,6 +151,8 @@ pub(crate) struct Driver {
     pub(crate) events: EventStream,
     pub(crate) commands: mpsc::Receiver<Command>,
     pub(crate) ledger: Ledger,
+    /// Tells why the node has ended by itself.
+    pub(crate) failed: watch::Sender<Option<String>>,
     pub(crate) results: Arc<Results>,
     pub(crate) exhibits: Exhibits,
     pub(crate) observer: Arc<dyn Observer>,
@@ -254,6 +256,11 @@ impl Driver {
                 Some(done) = self.state.done.1.recv() => self.done(done).await,
                 _ = visits.tick() => self.visit().await,
                 () = tokio::time::sleep(sleep) => self.feed(Input::Tick).await,
+            }
+            if let Some(reason) = self.ledger.broken() {
+                tracing::error!(reason, "the ledger takes no more: this node stops");
+                self.failed.send_replace(Some(reason.to_owned()));
+                return;
             }
             self.change_epoch().await;
             self.schedule().await;

@@ -9,6 +9,7 @@ mod doctor;
 mod evidence;
 mod failover;
 mod founding;
+mod full_disk;
 mod membership;
 mod process;
 mod refused;
