@@ -6,6 +6,7 @@ use consort_protocol::manifest::Manifest;
 use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::{
+    consent::Consent,
     inputs::Kept,
     ledger::Records,
     network::Network,
@@ -21,6 +22,7 @@ use crate::{
 #[derive(Clone)]
 pub struct Handle {
     pub(crate) manifests: watch::Receiver<Arc<Manifest>>,
+    pub(crate) consent: Arc<Consent>,
     pub(crate) network: Network,
     pub(crate) commands: mpsc::Sender<Command>,
     pub(crate) records: Records,

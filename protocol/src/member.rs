@@ -21,6 +21,7 @@ mod advertise_keys;
 mod ballot;
 mod consistency_check;
 mod failover;
+mod guarding;
 mod held;
 mod masked_input;
 mod playing;
@@ -42,6 +43,7 @@ use crate::{
     certificate::check_abandonment,
     contract::Terms,
     fault::FaultKind,
+    guard::Guard,
     hash::Digest,
     ids::MemberId,
     io::{Input, Now, Output, Work},
@@ -117,16 +119,18 @@ impl From<AbortReason> for Refused {
 impl Member {
     /// Joins an attempt whose contract has been accepted: fresh keys go to the aggregator.
     ///
-    /// `seen` holds the keys of earlier sessions, `absent` the members that are not connected.
+    /// `seen` holds the keys of earlier sessions, `guard` the survivor sets of earlier sums of the same label,
+    /// `absent` the members that are not connected.
     pub fn join(
         identity: Arc<Identity>,
         terms: Arc<Terms>,
         seen: Arc<SeenKeys>,
+        guard: Arc<Guard>,
         absent: BTreeSet<MemberId>,
         now: Now,
         rng: &mut impl CryptoRng,
     ) -> (Self, Vec<Output>) {
-        let seat = Seat::new(identity, terms, seen, absent);
+        let seat = Seat::new(identity, terms, seen, guard, absent);
         let mut out = Outputs::new();
         let state = match AdvertiseKeys::begin(&seat, rng, &mut out) {
             Ok(phase) => State::AdvertiseKeys(Box::new(phase)),
@@ -154,13 +158,14 @@ impl Member {
     pub(crate) fn spectate(
         identity: Arc<Identity>,
         session: Session,
+        guard: Arc<Guard>,
         absent: BTreeSet<MemberId>,
         given_up: u32,
         now: Now,
     ) -> (Self, Vec<Output>) {
-        let seat = Seat::new(identity, session.terms().clone(), Arc::default(), absent);
+        let seat = Seat::new(identity, session.terms().clone(), Arc::default(), guard, absent);
         let mut out = vec![Output::Journal(advertise_keys::accepted(&session))];
-        let playing = Playing::new(Arc::new(session), Stage::Spectating, BTreeMap::new());
+        let playing = Playing::new(&seat, Arc::new(session), Stage::Spectating, BTreeMap::new());
         let state = State::Playing(Box::new(playing));
         let mut member = Self {
             seat,

@@ -26,12 +26,14 @@ use crate::{
     aggregator::Aggregator,
     contract::{Task, Terms},
     election,
+    guard::Guard,
     hash::Digest,
     ids::{MemberId, SessionId},
     io::{Input, JournalEntry, Now, Output, Role, Work},
     manifest::Manifest,
     member::Member,
     messages::{Message, failover::Abandonment, publish::Published},
+    mutation::{Check, checked},
     phase::Phase,
     report::{AbortReason, Outcome},
     roster::{SeenKeys, Session},
@@ -65,6 +67,8 @@ pub struct RoundSetup {
     pub task: Task,
     /// Keys of earlier sessions.
     pub seen: Arc<SeenKeys>,
+    /// Survivor sets of earlier sums of the task's label.
+    pub guard: Arc<Guard>,
     /// Members that are not connected, and since when.
     pub away: BTreeMap<MemberId, Now>,
     /// Members that evidence has convicted. They are not listened to, and count as not connected.
@@ -394,8 +398,14 @@ impl Round {
                     self.member_finished(outcome, now, rng, deeds);
                 }
                 (Role::Member, Output::Journal(entry)) => {
-                    if let JournalEntry::RosterAccepted { keys, .. } = &entry {
-                        Arc::make_mut(&mut self.setup.seen).extend(keys.iter().copied());
+                    match &entry {
+                        JournalEntry::RosterAccepted { keys, .. } => {
+                            Arc::make_mut(&mut self.setup.seen).extend(keys.iter().copied());
+                        }
+                        JournalEntry::Cohort { members, .. } => {
+                            Arc::make_mut(&mut self.setup.guard).reveal(members.iter().copied());
+                        }
+                        _ => {}
                     }
                     deeds.push((role, Output::Journal(entry)));
                 }
@@ -444,7 +454,22 @@ impl Round {
             let detail = format!("{MAX_ATTEMPTS} attempts were abandoned");
             return self.finish(Outcome::Aborted(AbortReason::Void { detail }), deeds);
         }
+        if let Some(reason) = self.refused() {
+            return self.finish(Outcome::Aborted(reason), deeds);
+        }
         self.enter(self.attempt + 1, slot, now, rng, deeds);
+    }
+
+    /// Why a fresh attempt would come to nothing: no set of the members that are there gets past my own guard.
+    fn refused(&self) -> Option<AbortReason> {
+        let RoundSetup { manifest, task, guard, .. } = &self.setup;
+        let elsewhere = self.elsewhere();
+        let ids = manifest.members().iter().map(|member| member.id);
+        let present: BTreeSet<MemberId> = ids.filter(|id| !elsewhere.contains(id)).collect();
+        let least = manifest.min_survivors(present.len())?;
+        task.label.as_ref().filter(|_| checked(Check::DifferencingGuard))?;
+        let refusal = guard.choose(&present, least, manifest.corrupt()).err()?;
+        Some(seat::refused(Phase::AdvertiseKeys, &refusal))
     }
 
     /// A slot begins in which no roster is known yet.

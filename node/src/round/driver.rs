@@ -3,6 +3,7 @@
 //! It runs on a thread of its own, so the state machines may take their time over signatures and shares.
 //! Outputs are carried out in order; a journal entry is on disk before anything after it leaves.
 
+mod consent;
 mod deeds;
 mod ending;
 mod evidence;
@@ -12,6 +13,7 @@ mod looking;
 mod membership;
 mod starting;
 
+pub(crate) use consent::{Declined, Past};
 pub(crate) use ending::RECENT;
 #[cfg(feature = "lies")]
 pub(crate) use lies::Lying;
@@ -53,6 +55,7 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use crate::{
+    consent::Consent,
     events::{NodeEvent, Observer},
     exhibits::Exhibits,
     inputs::Kept,
@@ -133,6 +136,8 @@ pub(crate) struct Driver {
     pub(crate) manifest: Arc<Manifest>,
     /// Tells everybody else which one that is.
     pub(crate) manifests: watch::Sender<Arc<Manifest>>,
+    /// What the operator consents to.
+    pub(crate) consent: Arc<Consent>,
     /// The newest known one, which comes into force between rounds.
     pub(crate) membership: Membership,
     pub(crate) identity: Arc<Identity>,
@@ -156,6 +161,7 @@ pub(crate) struct DriverState {
     peers: Peers,
     gathering: Gathering,
     seen: Arc<SeenKeys>,
+    grounds: consent::Grounds,
     pending: Option<Pending>,
     running: Option<Running>,
     /// Counts rounds, so that what a job reports after its round is over goes nowhere.
@@ -183,6 +189,7 @@ impl DriverState {
         seen: SeenKeys,
         recent: Vec<Published>,
         evidence: Vec<Evidence>,
+        past: Past,
     ) -> Self {
         let manifest = chain.manifest();
         let mut peers = Peers::new(manifest.clone(), me, Now::ZERO);
@@ -197,6 +204,7 @@ impl DriverState {
             peers,
             gathering: Gathering::new(manifest, round),
             seen: Arc::new(seen),
+            grounds: consent::Grounds::new(past),
             pending: None,
             running: None,
             generation: 0,
@@ -275,7 +283,9 @@ impl Driver {
     }
 
     fn publish_status(&self) {
-        let task = self.state.pending.as_ref().map(|pending| &pending.task);
+        // nobody waits for an input that has no part in rounds for now
+        let free = self.state.grounds.held_back().is_none();
+        let task = self.state.pending.as_ref().filter(|_| free).map(|pending| &pending.task);
         let (waiting, summary) = (task.map(|task| task.digest()), task.map(Summary::of));
         let (epoch, round) = (self.manifest.epoch(), self.state.gathering.round);
         self.network.set_status(Status { epoch, round, waiting, summary }.encode());

@@ -89,6 +89,7 @@ impl Round {
             self.setup.identity.clone(),
             terms.clone(),
             self.setup.seen.clone(),
+            self.setup.guard.clone(),
             self.elsewhere(),
             now,
         );
@@ -112,6 +113,7 @@ impl Round {
             self.setup.identity.clone(),
             terms.clone(),
             self.setup.seen.clone(),
+            self.setup.guard.clone(),
             self.absent(),
             now,
             rng,

@@ -11,6 +11,7 @@ use crate::{
     codec,
     contract::Terms,
     encoding::ValidInput,
+    guard::Guard,
     ids::MemberId,
     io::{Input, JournalEntry, Now, Role},
     messages::{Message, publish::Published},
@@ -63,6 +64,8 @@ pub struct Simulation<'a, H> {
     broken: BTreeMap<(MemberId, MemberId), Now>,
     interfere: Interference<'a>,
     pub(super) adversary: Adversary,
+    /// What members know of earlier sums of the label.
+    guards: BTreeMap<MemberId, Guard>,
     pub(super) monitor: Monitor,
     pub(super) oracle: Oracle,
     /// What waits until the deeds under way are done: a node carries out all of one step before the next.
@@ -101,6 +104,7 @@ impl<'a, H: Host> Simulation<'a, H> {
             broken: BTreeMap::new(),
             interfere: Box::new(|envelope| vec![envelope]),
             adversary: Adversary::default(),
+            guards: BTreeMap::new(),
             monitor: Monitor::new(manifest.clone(), []),
             oracle: Oracle::new(manifest, []),
             pending: VecDeque::new(),
@@ -141,6 +145,13 @@ impl<'a, H: Host> Simulation<'a, H> {
     #[must_use]
     pub fn interfere(mut self, with: impl FnMut(Envelope) -> Vec<Envelope> + 'a) -> Self {
         self.interfere = Box::new(with);
+        self
+    }
+
+    /// Lets these members know of earlier sums of the label; the others know of none.
+    #[must_use]
+    pub fn guards(mut self, guards: impl IntoIterator<Item = (MemberId, Guard)>) -> Self {
+        self.guards.extend(guards);
         self
     }
 
@@ -220,6 +231,7 @@ impl<'a, H: Host> Simulation<'a, H> {
                 number: contract.round,
                 task: contract.task.clone(),
                 seen: seen.clone(),
+                guard: Arc::new(self.guards.get(&id).cloned().unwrap_or_default()),
                 away: away.clone(),
                 excluded: BTreeSet::new(),
             };

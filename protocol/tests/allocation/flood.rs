@@ -59,6 +59,7 @@ impl Table {
                 number: 3,
                 task: task.clone(),
                 seen: Arc::default(),
+                guard: Arc::default(),
                 away: BTreeMap::new(),
                 excluded: BTreeSet::new(),
             };

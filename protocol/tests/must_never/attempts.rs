@@ -54,6 +54,7 @@ impl Bound {
             number: world.terms.contract().round,
             task: world.terms.contract().task.clone(),
             seen: Arc::default(),
+            guard: Arc::default(),
             away: BTreeMap::new(),
             excluded: Default::default(),
         };

@@ -38,6 +38,7 @@ impl World {
                 number: contract.round,
                 task: contract.task.clone(),
                 seen: Arc::default(),
+                guard: Arc::default(),
                 away: BTreeMap::new(),
                 excluded: [].into(),
             };

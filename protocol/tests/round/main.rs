@@ -3,5 +3,6 @@
 mod attempt;
 mod evidence;
 mod failover;
+mod guard;
 mod lost_roster;
 mod setting;

@@ -41,7 +41,9 @@ impl Driver {
             }
             Some(Outcome::Aborted(reason)) => {
                 tracing::warn!(round, %reason, "round without a result");
-                if sent || matches!(reason, AbortReason::Local { .. }) {
+                // every attempt was abandoned by certificate, so the input is in no sum that anybody can have
+                let unused = matches!(reason, AbortReason::Refused { .. }) && self.take_up_again(round);
+                if !unused && sent || matches!(reason, AbortReason::Local { .. }) {
                     return self
                         .end_without(round, attempts, contract, roster, sent, &reason.to_string())
                         .await;
@@ -56,6 +58,14 @@ impl Driver {
                 self.end_without(round, attempts, contract, roster, true, reason).await;
             }
         }
+    }
+
+    /// The input goes on waiting although its masked vector has left. Gives whether its file says so.
+    fn take_up_again(&mut self, round: u64) -> bool {
+        let kept = self.state.pending.as_mut().and_then(|pending| pending.kept.as_mut());
+        let Some(Err(error)) = kept.map(Kept::mark_unused) else { return true };
+        tracing::error!(round, %error, "the input's file still says that it may have left");
+        false
     }
 
     /// The others have gone on without this node.

@@ -155,7 +155,7 @@ impl Driver {
         };
         let Task { label, query, .. } = pending.task;
         let submission = Submission { leaves, reduce, label, query, clip: pending.clip };
-        match check(&self.manifest, submission) {
+        match check(&self.manifest, &self.consent, submission) {
             Ok(Checked { manifest, task, input, .. }) => {
                 (pending.manifest, pending.task, pending.input) = (manifest, task, Arc::new(input));
                 self.state.pending = Some(pending);

@@ -28,6 +28,12 @@ impl Driver {
             }
             return;
         }
+        if let Some(reason) = self.state.grounds.held_back().map(ToString::to_string) {
+            if direct {
+                self.decline(&offer, &reason);
+            }
+            return;
+        }
         let waiting = self.state.pending.as_ref().map(|pending| pending.task.digest());
         match waiting {
             None => {
@@ -66,6 +72,9 @@ impl Driver {
         if self.state.running.is_some() {
             return;
         }
+        if self.hold_back() {
+            return;
+        }
         while let Some(pending) = &self.state.pending {
             let (task, now) = (pending.task.digest(), self.now());
             let DriverState { peers, gathering, offers, .. } = &mut self.state;
@@ -77,6 +86,7 @@ impl Driver {
                     self.state.wake = until;
                     return;
                 }
+                Decision::Start if self.would_be_refused() => return,
                 Decision::Start => return self.begin().await,
                 Decision::NextRound => {
                     let round = self.state.gathering.round;
@@ -123,6 +133,7 @@ impl Driver {
             number,
             task: task.clone(),
             seen: self.state.seen.clone(),
+            guard: Arc::new(self.guard(&task)),
             away: self.state.peers.away().clone(),
             excluded: self.state.peers.excluded().clone(),
         };
@@ -130,6 +141,9 @@ impl Driver {
             Ok(terms) => terms,
             Err(error) => return self.fail_round(&error.to_string()).await,
         };
+        if let Err(reason) = self.consent.check(&terms) {
+            return self.give_back(reason);
+        }
         let (running, deeds) = match Running::begin(setup, terms, self.now()) {
             Ok(begun) => begun,
             Err(reason) => return self.fail_round(&reason).await,
