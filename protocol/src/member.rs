@@ -47,13 +47,13 @@ use crate::{
     hash::Digest,
     ids::MemberId,
     io::{Input, Now, Output, Work},
-    messages::{Message, share_keys::DealtCommitments},
+    messages::{Abort, Message, share_keys::DealtCommitments},
     mutation::{Check, checked},
     phase::Phase,
     report::AbortReason,
     roster::{SeenKeys, Session},
     seat::{self, Outputs, Seat},
-    signing::Identity,
+    signing::{Identity, Signed},
 };
 
 use advertise_keys::AdvertiseKeys;
@@ -354,6 +354,11 @@ impl Member {
         if self.void.is_some() && !matches!(message, Message::Published(_)) {
             return;
         }
+        if let Message::Abort(abort) = &message
+            && self.passes_its_turn(from, abort)
+        {
+            return self.give_up(abort.body.slot, abort.body.reason.clone().from_peer(), now, out);
+        }
         let aggregator = self.seat.aggregator();
         if only_aggregator_may_say(&message) && from != aggregator {
             // whoever had an earlier slot may not know that it is over
@@ -454,6 +459,19 @@ impl Member {
             ) => Ok(()),
             _ => Err(FaultKind::Unexpected.into()),
         }
+    }
+
+    /// Whether the one whose slot I wait for says that it will not open it.
+    fn passes_its_turn(&self, from: MemberId, abort: &Signed<Abort>) -> bool {
+        let State::Playing(playing) = &self.state else { return false };
+        let slot = abort.body.slot;
+        playing.ballot.has_given_up()
+            && playing.fetching.is_empty()
+            && playing.ballot.awaited() == Some(slot)
+            && self.seat.terms.holder(slot) == Some(from)
+            && abort.signer == from
+            && abort.body.contract == *self.seat.terms.digest()
+            && abort.verify().is_ok()
     }
 
     /// The slot leads nowhere: the next one is to begin.

@@ -12,6 +12,7 @@
 
 mod offers;
 mod succession;
+mod turns;
 mod witness;
 
 use core::time::Duration;
@@ -32,7 +33,7 @@ use crate::{
     io::{Input, JournalEntry, Now, Output, Role, Work},
     manifest::Manifest,
     member::Member,
-    messages::{Message, failover::Abandonment, publish::Published},
+    messages::{Abort, Message, failover::Abandonment, publish::Published},
     mutation::{Check, checked},
     phase::Phase,
     report::{AbortReason, Outcome},
@@ -69,6 +70,8 @@ pub struct RoundSetup {
     pub seen: Arc<SeenKeys>,
     /// Survivor sets of earlier sums of the task's label.
     pub guard: Arc<Guard>,
+    /// Whether this node aggregates when it is its turn. If not, it passes the turn on.
+    pub aggregates: bool,
     /// Members that are not connected, and since when.
     pub away: BTreeMap<MemberId, Now>,
     /// Members that evidence has convicted. They are not listened to, and count as not connected.
@@ -98,6 +101,10 @@ pub struct Round {
     aggregator: Option<Aggregator>,
     /// The attempt and slot in which I have last acted as aggregator; I never open one twice.
     acted: Option<(u32, u32)>,
+    /// Attempts and slots whose holders have passed their turn.
+    passed: BTreeSet<(u32, u32)>,
+    /// What I have said to pass turns of mine.
+    passes: Vec<Signed<Abort>>,
     /// Slots of mine that may begin where others are given up.
     successors: BTreeMap<u32, Aggregator>,
     published: Option<Published>,
@@ -135,6 +142,8 @@ impl Round {
             member: None,
             aggregator: None,
             acted: None,
+            passed: BTreeSet::new(),
+            passes: Vec::new(),
             successors: BTreeMap::new(),
             published: None,
             witness,
@@ -257,6 +266,7 @@ impl Round {
                 self.setup.away.remove(&peer);
                 self.left.remove(&peer);
                 self.bring_up_to_date(peer, &mut deeds);
+                self.repeat_passes(peer, &mut deeds);
                 self.both(&|| Input::Connected(peer), now, rng, &mut deeds);
             }
             Input::Left(peer) => {
@@ -358,6 +368,7 @@ impl Round {
             // without the roster there is nothing to check it against
             Message::NewSlot(_) if !self.is_bound() => {}
             Message::Abandonment(abandonment) => self.abandonment(from, *abandonment, now, rng, deeds),
+            Message::Abort(abort) if self.turn_passed(from, &abort, now, rng, deeds) => {}
             message => {
                 let role = if message.is_for_aggregator() { Role::Aggregator } else { Role::Member };
                 self.feed(role, Input::Message(from, Box::new(message)), now, rng, deeds);
@@ -450,6 +461,7 @@ impl Round {
         let slot = if proposed == Some(ended) { ended.saturating_add(1) } else { ended };
         self.successors.clear();
         self.advertised.clear();
+        self.passes.clear();
         if self.attempt + 1 >= MAX_ATTEMPTS {
             let detail = format!("{MAX_ATTEMPTS} attempts were abandoned");
             return self.finish(Outcome::Aborted(AbortReason::Void { detail }), deeds);
@@ -483,7 +495,11 @@ impl Round {
                     .into();
                 self.finish(Outcome::Aborted(AbortReason::Void { detail }), deeds);
             }
+            Some(holder) if holder == self.me && !self.setup.aggregates => self.pass_turn(now, rng, deeds),
             Some(holder) if holder == self.me => self.propose(now, rng, deeds),
+            Some(_) if self.passed.contains(&(attempt, slot)) => {
+                self.skip(slot, turns::refused(Phase::AdvertiseKeys), now, rng, deeds);
+            }
             Some(_) => self.join_offered(now, rng, deeds),
         }
     }
@@ -538,7 +554,10 @@ impl Round {
     fn may_start(&self) -> bool {
         let (manifest, away) = (&self.setup.manifest, &self.setup.away);
         manifest.members().len() - away.len() >= manifest.min_participants()
-            && self.order.iter().any(|id| *id == self.me || !away.contains_key(id))
+            && self.order.iter().any(|id| match *id == self.me {
+                true => self.setup.aggregates,
+                false => !away.contains_key(id),
+            })
     }
 
     fn end(&self) -> Now {
@@ -580,7 +599,9 @@ impl Round {
 
     /// A member that has just begun hears who is elsewhere.
     fn tell_who_left(&mut self, now: Now, rng: &mut impl CryptoRng, deeds: &mut Deeds) {
-        for peer in self.left.clone() {
+        // it does not wait for a slot of its own that it will not open
+        let me = (!self.setup.aggregates).then_some(self.me);
+        for peer in self.left.clone().into_iter().chain(me) {
             self.feed(Role::Member, Input::Left(peer), now, rng, deeds);
         }
     }

@@ -37,7 +37,7 @@ use consort_protocol::{
     manifest::{Chain, Manifest, ManifestError, SignedManifest, Tally},
     masking::MaskPlan,
     messages::{
-        Message,
+        Abort, Message,
         advertise_keys::{Decline, Roster},
         consistency_check::SurvivorSet,
         publish::Published,
@@ -167,6 +167,8 @@ pub(crate) struct DriverState {
     /// Counts rounds, so that what a job reports after its round is over goes nowhere.
     generation: u64,
     offers: Offers,
+    /// The last abort of each member: it may have passed its turn in a round that has not begun here.
+    passes: BTreeMap<MemberId, Box<Signed<Abort>>>,
     /// Results of the last rounds, for those who have missed them.
     recent: VecDeque<Published>,
     /// One record for each member that was convicted.
@@ -209,6 +211,7 @@ impl DriverState {
             running: None,
             generation: 0,
             offers: Offers::default(),
+            passes: BTreeMap::new(),
             recent: recent.into(),
             evidence,
             warnings: TokenBucket::new(limits::WARNINGS, limits::WARNINGS_PER_SECOND, Instant::now()),
@@ -370,6 +373,10 @@ impl Driver {
             Message::Contract(contract) => self.contract(from, *contract, true).await,
             Message::Evidence(evidence) => self.evidence(*evidence, Some(from)).await,
             Message::Manifest(signed) => self.heard(from, *signed).await,
+            Message::Abort(abort) => {
+                self.keep_pass(from, &abort);
+                self.feed(Input::Message(from, Box::new(Message::Abort(abort)))).await;
+            }
             _ if asks_for.is_some_and(|session| self.answer(from, &session)) => {}
             message => self.feed(Input::Message(from, Box::new(message))).await,
         }

@@ -31,6 +31,9 @@ impl Round {
             },
         };
         let Some(slot) = session.next_slot(shown.timeout.body.slot) else { return };
+        if self.holder(slot) == Some(self.me) && !self.setup.aggregates {
+            return self.pass_turn_in(&session, slot, from, deeds);
+        }
         let acting = self.aggregator.as_ref().filter(|aggregator| !aggregator.is_over());
         let past = self.member.as_ref().is_some_and(|member| member.is_past(slot))
             || acting.is_some_and(|aggregator| aggregator.slot() >= slot)

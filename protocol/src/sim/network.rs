@@ -66,6 +66,8 @@ pub struct Simulation<'a, H> {
     pub(super) adversary: Adversary,
     /// What members know of earlier sums of the label.
     guards: BTreeMap<MemberId, Guard>,
+    /// Members that do not aggregate, by their own settings.
+    passing: BTreeSet<MemberId>,
     pub(super) monitor: Monitor,
     pub(super) oracle: Oracle,
     /// What waits until the deeds under way are done: a node carries out all of one step before the next.
@@ -105,6 +107,7 @@ impl<'a, H: Host> Simulation<'a, H> {
             interfere: Box::new(|envelope| vec![envelope]),
             adversary: Adversary::default(),
             guards: BTreeMap::new(),
+            passing: BTreeSet::new(),
             monitor: Monitor::new(manifest.clone(), []),
             oracle: Oracle::new(manifest, []),
             pending: VecDeque::new(),
@@ -152,6 +155,13 @@ impl<'a, H: Host> Simulation<'a, H> {
     #[must_use]
     pub fn guards(mut self, guards: impl IntoIterator<Item = (MemberId, Guard)>) -> Self {
         self.guards.extend(guards);
+        self
+    }
+
+    /// Lets these members pass their turns to aggregate.
+    #[must_use]
+    pub fn passing(mut self, members: impl IntoIterator<Item = MemberId>) -> Self {
+        self.passing.extend(members);
         self
     }
 
@@ -231,6 +241,7 @@ impl<'a, H: Host> Simulation<'a, H> {
                 number: contract.round,
                 task: contract.task.clone(),
                 seen: seen.clone(),
+                aggregates: !self.passing.contains(&id),
                 guard: Arc::new(self.guards.get(&id).cloned().unwrap_or_default()),
                 away: away.clone(),
                 excluded: BTreeSet::new(),

@@ -60,6 +60,7 @@ impl Table {
                 task: task.clone(),
                 seen: Arc::default(),
                 guard: Arc::default(),
+                aggregates: true,
                 away: BTreeMap::new(),
                 excluded: BTreeSet::new(),
             };

@@ -55,6 +55,7 @@ impl Bound {
             task: world.terms.contract().task.clone(),
             seen: Arc::default(),
             guard: Arc::default(),
+            aggregates: true,
             away: BTreeMap::new(),
             excluded: Default::default(),
         };

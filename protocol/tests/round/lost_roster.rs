@@ -39,6 +39,7 @@ impl World {
                 task: contract.task.clone(),
                 seen: Arc::default(),
                 guard: Arc::default(),
+                aggregates: true,
                 away: BTreeMap::new(),
                 excluded: [].into(),
             };

@@ -6,3 +6,4 @@ mod failover;
 mod guard;
 mod lost_roster;
 mod setting;
+mod turns;

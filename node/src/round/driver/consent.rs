@@ -141,6 +141,14 @@ impl Driver {
         self.publish_status();
     }
 
+    /// Keeps what may pass a turn in a round that has not begun on this node. It is small, and one of each member.
+    pub(super) fn keep_pass(&mut self, from: MemberId, abort: &Signed<Abort>) {
+        let is_small = abort.body.reason == abort.body.reason.clone().from_peer();
+        if abort.signer == from && is_small {
+            self.state.passes.insert(from, Box::new(abort.clone()));
+        }
+    }
+
     /// Somebody said no.
     pub(super) async fn declined(&mut self, who: MemberId, phase: Phase, reason: String) {
         let warn = self.worth_a_warning();

@@ -134,6 +134,7 @@ impl Driver {
             task: task.clone(),
             seen: self.state.seen.clone(),
             guard: Arc::new(self.guard(&task)),
+            aggregates: self.consent.aggregate,
             away: self.state.peers.away().clone(),
             excluded: self.state.peers.excluded().clone(),
         };
@@ -154,6 +155,10 @@ impl Driver {
         self.drive(deeds).await;
         for peer in self.state.peers.all_connected() {
             self.heed(peer).await;
+        }
+        // who has passed its turn before this node was ready for the round
+        for (from, abort) in self.state.passes.clone() {
+            self.feed(Input::Message(from, Box::new(Message::Abort(abort)))).await;
         }
         for (place, offer) in self.state.offers.take(number) {
             match offer.contract(place, &task) {
