@@ -79,7 +79,7 @@ struct Shared {
 
 impl Shared {
     fn manifest(&self) -> Arc<Manifest> {
-        self.handle.manifest()
+        self.handle.consortium().manifest().clone()
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use consort_protocol::manifest::Manifest;
+use consort_protocol::manifest::Chain;
 use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::{
@@ -21,7 +21,7 @@ use crate::{
 /// Asks and tells a running node. Cheap to clone; the node's home stays in use while one of these lives.
 #[derive(Clone)]
 pub struct Handle {
-    pub(crate) manifests: watch::Receiver<Arc<Manifest>>,
+    pub(crate) consortium: watch::Receiver<Arc<Chain>>,
     pub(crate) consent: Arc<Consent>,
     pub(crate) network: Network,
     pub(crate) commands: mpsc::Sender<Command>,
@@ -33,16 +33,15 @@ pub struct Handle {
 pub(crate) type Outcome = oneshot::Receiver<Result<RoundResult, SubmitError>>;
 
 impl Handle {
-    /// The manifest that rounds run under now.
-    pub(crate) fn manifest(&self) -> Arc<Manifest> {
-        self.manifests.borrow().clone()
+    /// The epochs up to the one that rounds run under.
+    pub(crate) fn consortium(&self) -> Arc<Chain> {
+        self.consortium.borrow().clone()
     }
 
     /// Hands in an input that was checked and is on disk.
     pub(crate) async fn hand_in(&self, checked: Checked, kept: Kept) -> Result<Outcome, SubmitError> {
         let (reply, outcome) = oneshot::channel();
-        let Checked { manifest, clip, task, input } = checked;
-        let pending = Pending { manifest, clip, task, input: Arc::new(input), kept: Some(kept), reply };
+        let pending = Pending::new(checked, Some(kept), reply);
         self.commands.send(Command::Submit(pending)).await.map_err(|_| SubmitError::Stopped)?;
         Ok(outcome)
     }

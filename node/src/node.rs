@@ -140,7 +140,7 @@ pub enum AdoptError {
 
 /// A handle to a running node. The node runs until [`Node::shutdown`].
 pub struct Node {
-    manifests: watch::Receiver<Arc<Manifest>>,
+    consortium: watch::Receiver<Arc<Chain>>,
     consent: Arc<Consent>,
     network: Network,
     commands: mpsc::Sender<Command>,
@@ -212,10 +212,10 @@ impl Node {
         let (network, events) = network::start(config)?;
         let (commands, receiver) = mpsc::channel(limits::MAX_COMMANDS);
         let stop = CancellationToken::new();
-        let (manifests_sender, manifests) = watch::channel(manifest.clone());
+        let (in_force, consortium_in_force) = watch::channel(Arc::new(consortium.clone()));
         let mut driver = Driver {
             manifest,
-            manifests: manifests_sender,
+            in_force,
             consent: consent.clone(),
             membership: Membership::new(consortium, &home),
             identity: Arc::new(identity.signing()),
@@ -239,7 +239,8 @@ impl Node {
             .name("rounds".into())
             .spawn(move || runtime.block_on(driver.run()))
             .map_err(home_error)?;
-        Ok(Self { manifests, consent, network, commands, records, results, stop, driver })
+        let consortium = consortium_in_force;
+        Ok(Self { consortium, consent, network, commands, records, results, stop, driver })
     }
 
     /// The network below.
@@ -248,24 +249,11 @@ impl Node {
         &self.network
     }
 
-    /// What the local API needs of this node. The home stays in use while one of these lives.
+    /// The epochs up to the one that rounds run under; there is a new one between rounds. Without this node in it,
+    /// the node has ended.
     #[must_use]
-    pub fn handle(&self) -> Handle {
-        Handle {
-            manifests: self.manifests.clone(),
-            consent: self.consent.clone(),
-            network: self.network.clone(),
-            commands: self.commands.clone(),
-            records: self.records.clone(),
-            results: self.results.clone(),
-        }
-    }
-
-    /// The manifest that rounds run under; it changes between rounds. Without this node on its list, the node has
-    /// ended.
-    #[must_use]
-    pub fn manifest(&self) -> watch::Receiver<Arc<Manifest>> {
-        self.manifests.clone()
+    pub fn consortium(&self) -> watch::Receiver<Arc<Chain>> {
+        self.consortium.clone()
     }
 
     /// Hands in the next epoch of this node's consortium, or further signatures of it, and passes it on to the
@@ -281,16 +269,29 @@ impl Node {
         Ok(answer.await.map_err(|_| AdoptError::Stopped)??)
     }
 
+    /// What the local API needs of this node. The home stays in use while one of these lives.
+    #[must_use]
+    pub fn handle(&self) -> Handle {
+        Handle {
+            consortium: self.consortium.clone(),
+            consent: self.consent.clone(),
+            network: self.network.clone(),
+            commands: self.commands.clone(),
+            records: self.records.clone(),
+            results: self.results.clone(),
+        }
+    }
+
     /// Hands in an input and waits for the aggregate of the round that takes it.
     ///
     /// # Errors
     /// [`SubmitError`]: the input is refused at once, or its round fails.
     pub async fn submit(&self, submission: Submission) -> Result<RoundResult, SubmitError> {
-        let (manifest, consent) = (self.manifests.borrow().clone(), self.consent.clone());
+        let (manifest, consent) = (self.consortium.borrow().manifest().clone(), self.consent.clone());
         let checked = tokio::task::spawn_blocking(move || check(&manifest, &consent, submission)).await;
-        let Checked { manifest, clip, task, input } = checked.map_err(|_| SubmitError::Stopped)??;
+        let checked = checked.map_err(|_| SubmitError::Stopped)??;
         let (reply, result) = oneshot::channel();
-        let pending = Pending { manifest, clip, task, input: Arc::new(input), kept: None, reply };
+        let pending = Pending::new(checked, None, reply);
         self.commands.send(Command::Submit(pending)).await.map_err(|_| SubmitError::Stopped)?;
         result.await.map_err(|_| SubmitError::Stopped)?
     }
@@ -310,9 +311,9 @@ impl Node {
     }
 }
 
-/// An input that fits a manifest.
+/// An input that fits the rules of a manifest.
 pub(crate) struct Checked {
-    /// Digest of the manifest that it was checked against.
+    /// Digest of the manifest.
     pub(crate) manifest: Digest,
     /// The owner's own clip, in place of the policy's.
     pub(crate) clip: Option<f64>,

@@ -20,7 +20,7 @@ impl PeerFault {
     #[must_use]
     pub fn blames(&self) -> bool {
         match &self.kind {
-            FaultKind::Session | FaultKind::Unexpected => false,
+            FaultKind::Session | FaultKind::Unexpected | FaultKind::MaskSet => false,
             // shares may be lost on their way to me, and the aggregator cannot know
             FaultKind::Unconfirmed { .. } => false,
             // of an aggregator that proposes many values, not all are kept
@@ -42,6 +42,8 @@ pub enum FaultKind {
     Author { signer: MemberId, expected: MemberId },
     #[error("it is for another session or contract")]
     Session,
+    #[error("it rests on another mask set than the one that I accepted")]
+    MaskSet,
     #[error("this message does not belong in this phase")]
     Unexpected,
     #[error("a second, different statement where only one is allowed")]

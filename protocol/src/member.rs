@@ -30,6 +30,7 @@ pub(crate) mod sealing;
 mod share_keys;
 mod standby;
 mod unmasking;
+mod waiting;
 
 use core::{mem, time::Duration};
 use std::{
@@ -58,18 +59,6 @@ use crate::{
 
 use advertise_keys::AdvertiseKeys;
 use playing::{Playing, Stage};
-
-/// An aggregator that is not connected is passed over after so long: it may be back at once.
-const PASS_OVER: Duration = Duration::from_secs(1);
-
-/// For so many times as long as a phase may last a member waits for a quorum to be back.
-const ALONE: u32 = 6;
-
-/// How often the wait for a slot to open doubles.
-const MAX_DOUBLINGS: u32 = 4;
-
-/// What an owner has to know where nothing follows any more after a vote.
-const VOTED_FOR: &str = "the inputs may be known within the one sum that was voted for";
 
 /// A member in one attempt.
 pub struct Member {
@@ -179,26 +168,6 @@ impl Member {
         };
         member.give_up(given_up, AbortReason::AggregatorLost { phase: Phase::ShareKeys }, now, &mut out);
         (member, out)
-    }
-
-    /// When [`Input::Tick`] is due at the latest; `None` once the attempt is over.
-    #[must_use]
-    pub fn deadline(&self) -> Option<Now> {
-        let silent = self.heard + self.seat.terms.silence();
-        match &self.state {
-            State::Closed => None,
-            State::AdvertiseKeys(_) => Some(self.deadline.min(silent)),
-            State::Playing(_) if self.void.is_some() => Some(self.deadline),
-            State::Playing(playing) => {
-                let due =
-                    if playing.ballot.has_given_up() { self.deadline } else { self.deadline.min(silent) };
-                let report = match &playing.stage {
-                    Stage::ShareKeys(sharing) => sharing.report_at,
-                    _ => None,
-                };
-                Some(report.map_or(due, |at| at.min(due)))
-            }
-        }
     }
 
     /// The phase in which this member is; `None` once the attempt is over.
@@ -313,35 +282,6 @@ impl Member {
         out
     }
 
-    fn has_given_up(&self) -> bool {
-        matches!(&self.state, State::Playing(playing) if playing.ballot.has_given_up())
-    }
-
-    /// A member is patient for as long as the aggregator may wait in this phase, and a little longer. One
-    /// that waits for the result may have been left out before the vectors were sent, and the sum takes its
-    /// time, too.
-    fn extend_deadline(&mut self, now: Now) {
-        let Some(phase) = self.phase() else { return };
-        self.heard = now;
-        let terms = &self.seat.terms;
-        let waits = match phase {
-            // standbys take the vectors in before a set is proposed
-            Phase::MaskedInput => terms.deadline(Phase::MaskedInput) * 2,
-            Phase::Unmasking => {
-                terms.deadline(Phase::MaskedInput) * 2
-                    + terms.deadline(Phase::ConsistencyCheck)
-                    + terms.deadline(Phase::Unmasking)
-            }
-            _ => terms.deadline(phase),
-        };
-        self.deadline = now + waits + terms.deadline(Phase::AdvertiseKeys);
-        if let State::Playing(playing) = &mut self.state
-            && let Stage::ShareKeys(sharing) = &mut playing.stage
-        {
-            sharing.report_at = Some(now + terms.deadline(phase) / 2);
-        }
-    }
-
     fn message(
         &mut self,
         from: MemberId,
@@ -387,14 +327,6 @@ impl Member {
             Err(Refused::Fatal(reason @ AbortReason::Void { .. })) => self.linger(reason, now),
             Err(Refused::Fatal(reason)) => self.close(reason, out),
         }
-    }
-
-    /// Nothing that this member could do is safe any more. But a set may have been certified without it, and a
-    /// valid certificate outranks void: it waits for one as long as a sum may take to come.
-    fn linger(&mut self, reason: AbortReason, now: Now) {
-        self.deadline =
-            now + self.seat.terms.deadline(Phase::Unmasking) + self.seat.terms.deadline(Phase::Publish);
-        self.void = Some(reason);
     }
 
     fn step(
@@ -474,67 +406,6 @@ impl Member {
             && abort.verify().is_ok()
     }
 
-    /// The slot leads nowhere: the next one is to begin.
-    fn slot_over(&mut self, reason: AbortReason, now: Now, out: &mut Outputs) {
-        match &self.state {
-            State::AdvertiseKeys(_) => self.close(reason, out),
-            State::Playing(_) if self.void.is_some() => {}
-            State::Playing(playing) if !playing.ballot.has_given_up() && playing.fetching.is_empty() => {
-                self.give_up(self.seat.slot, reason, now, out);
-            }
-            State::Playing(_) | State::Closed => {}
-        }
-    }
-
-    fn give_up(&mut self, slot: u32, reason: AbortReason, now: Now, out: &mut Outputs) {
-        let State::Playing(playing) = &mut self.state else { return };
-        match playing.give_up(&self.seat, slot, reason, out) {
-            Ok(()) => {
-                let awaited = playing.ballot.awaited();
-                let next = awaited.and_then(|next| self.seat.terms.holder(next));
-                let away =
-                    next.is_some_and(|next| self.seat.absent.contains(&next) || self.left.contains(&next));
-                let patience = if away { PASS_OVER } else { patience(&self.seat.terms, awaited) };
-                self.deadline = now + patience;
-            }
-            // a sum may still be on its way
-            Err(reason @ AbortReason::Void { .. }) => self.linger(reason, now),
-            Err(reason) => self.close(reason, out),
-        }
-    }
-
-    fn lost(&mut self, peer: MemberId, now: Now, out: &mut Outputs) {
-        let phase = self.phase();
-        let mine = peer == self.seat.aggregator();
-        let mut failed = None;
-        match &mut self.state {
-            State::AdvertiseKeys(_) | State::Closed => {}
-            State::Playing(playing) => {
-                if let Stage::ShareKeys(sharing) = &mut playing.stage {
-                    failed = sharing.report_if_complete(&self.seat, out).err();
-                }
-            }
-        }
-        if let State::Playing(playing) = &self.state {
-            playing.serve(&self.seat, |owner| *owner == peer, out);
-        }
-        self.wait_no_longer_for(peer, now);
-        if let Some(reason) = failed {
-            self.close(reason, out);
-        } else if let Some(phase) = phase.filter(|_| mine) {
-            self.slot_over(AbortReason::AggregatorLost { phase }, now, out);
-        }
-    }
-
-    /// Where it is to open the next slot, it will not.
-    fn wait_no_longer_for(&mut self, peer: MemberId, now: Now) {
-        let State::Playing(playing) = &self.state else { return };
-        let awaited = playing.ballot.awaited().and_then(|slot| self.seat.terms.holder(slot));
-        if playing.ballot.has_given_up() && awaited == Some(peer) {
-            self.deadline = self.deadline.min(now + PASS_OVER);
-        }
-    }
-
     /// A peer is back: what it may have missed is said again.
     fn connected(&mut self, peer: MemberId, out: &mut Outputs) {
         if self.void.is_some() {
@@ -566,64 +437,6 @@ impl Member {
         };
         if let Err(reason) = result {
             self.close(reason, out);
-        }
-    }
-
-    fn tick(&mut self, now: Now, out: &mut Outputs) {
-        let Some(phase) = self.phase() else { return };
-        if let Some(reason) = &self.void {
-            if now >= self.deadline {
-                self.close(reason.clone(), out);
-            }
-            return;
-        }
-        let silent = now >= self.heard + self.seat.terms.silence();
-        match &mut self.state {
-            State::Closed => {}
-            State::AdvertiseKeys(_) => {
-                if silent || now >= self.deadline {
-                    self.close(AbortReason::AggregatorLost { phase }, out);
-                }
-            }
-            State::Playing(playing) => {
-                if let Stage::ShareKeys(sharing) = &mut playing.stage
-                    && sharing.report_at.is_some_and(|at| now >= at)
-                    && let Err(reason) = sharing.report(&self.seat, out)
-                {
-                    return self.close(reason, out);
-                }
-                let Some(awaited) = playing.ballot.awaited() else {
-                    // the last slot was given up while a sum was on its way, and it has not come
-                    if now >= self.deadline {
-                        let detail = format!("every slot was used up; {VOTED_FOR}");
-                        self.close(AbortReason::Void { detail }, out);
-                    }
-                    return;
-                };
-                let reason = AbortReason::AggregatorLost { phase };
-                if !playing.ballot.has_given_up() {
-                    if silent || now >= self.deadline {
-                        self.give_up(awaited, reason, now, out);
-                    }
-                } else if now >= self.deadline {
-                    // too few to open any slot: none is used up until the others are back
-                    let (found, needed) =
-                        (self.seat.present(&playing.session), playing.session.threshold().get());
-                    if found >= needed {
-                        self.alone = None;
-                        return self.give_up(awaited, reason, now, out);
-                    }
-                    let alone = *self.alone.get_or_insert(now);
-                    self.deadline = now + PASS_OVER;
-                    if now >= alone + self.seat.terms.deadline(Phase::ConsistencyCheck) * ALONE {
-                        let reason = match playing.ballot.history().is_empty() {
-                            true => seat::too_few(phase, found, needed),
-                            false => AbortReason::Void { detail: VOTED_FOR.into() },
-                        };
-                        self.close(reason, out);
-                    }
-                }
-            }
         }
     }
 
@@ -680,15 +493,6 @@ impl Member {
         self.state = State::Closed;
         seat::abort(out, reason);
     }
-}
-
-/// How long the next slot may take to open. The later it is, the longer: members that were told of a session
-/// at different times give up its slots one after the other at the same pace, and would never be in one
-/// together.
-fn patience(terms: &Terms, awaited: Option<u32>) -> Duration {
-    let second = terms.contract().slot.saturating_add(1);
-    let later = awaited.unwrap_or(second).saturating_sub(second);
-    terms.deadline(Phase::ConsistencyCheck) * (1 << later.min(MAX_DOUBLINGS))
 }
 
 fn only_aggregator_may_say(message: &Message) -> bool {

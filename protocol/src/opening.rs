@@ -45,16 +45,16 @@ impl Opening {
         Self(secrets)
     }
 
-    /// What lifts the masks off the sum of these survivors.
+    /// The secrets, each compared with the advertised point.
     ///
     /// # Errors
     /// [`FaultKind::Opening`] where a secret is missing, or is another than the advertised one.
-    pub fn check(
+    pub(crate) fn check(
         &self,
         session: &Session,
         mask_set: &AcceptedMaskSet,
         survivors: &SurvivorSet,
-    ) -> Result<MaskPlan, FaultKind> {
+    ) -> Result<Vec<(MemberId, RecoveredSecret)>, FaultKind> {
         if self.0.len() != mask_set.dealers().len() {
             return Err(FaultKind::Opening);
         }
@@ -66,7 +66,20 @@ impl Opening {
             };
             Ok((dealer, secret.check_point(&advertised).map_err(|_| FaultKind::Opening)?))
         });
-        Ok(lifting(session, survivors, checked.collect::<Result<Vec<_>, FaultKind>>()?))
+        checked.collect()
+    }
+
+    /// What lifts the masks off the sum of these survivors.
+    ///
+    /// # Errors
+    /// As [`Self::check`].
+    pub(crate) fn plan(
+        &self,
+        session: &Session,
+        mask_set: &AcceptedMaskSet,
+        survivors: &SurvivorSet,
+    ) -> Result<MaskPlan, FaultKind> {
+        Ok(lifting(session, survivors, self.check(session, mask_set, survivors)?))
     }
 }
 

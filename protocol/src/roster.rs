@@ -5,6 +5,8 @@ use std::{
     sync::Arc,
 };
 
+use curve25519_dalek::MontgomeryPoint;
+
 use crate::{
     contract::{Task, Terms},
     fault::FaultKind,
@@ -285,12 +287,55 @@ pub(crate) fn ascending(ids: impl IntoIterator<Item = MemberId>) -> bool {
 }
 
 /// Whether an X25519 public key can lead to a secret at all (RFC 7748 section 6.1): keys of small order
-/// lead to zero under every scalar.
+/// lead to zero under every scalar. Eight times such a key is zero; the cofactors of curve and twist are 8 and 4.
 fn contributes(key: &[u8; 32]) -> bool {
-    let probe = x25519_dalek::StaticSecret::from([1u8; 32]);
-    probe.diffie_hellman(&x25519_dalek::PublicKey::from(*key)).was_contributory()
+    let eight = [true, false, false, false];
+    MontgomeryPoint(*key).mul_bits_be(eight.into_iter()).to_bytes() != [0; 32]
 }
 
 pub(crate) fn keys_of(advertisement: &Advertisement) -> [[u8; 32]; 3] {
     [advertisement.mask_key.to_bytes(), advertisement.self_mask.to_bytes(), advertisement.sealing_key]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The field's prime is 2²⁵⁵ − 19.
+    fn prime_plus(small: u8) -> [u8; 32] {
+        let mut bytes = [0xff; 32];
+        (bytes[0], bytes[31]) = (0xed + small, 0x7f);
+        bytes
+    }
+
+    fn is_contributory(key: [u8; 32]) -> bool {
+        let secret = x25519_dalek::StaticSecret::from([1; 32]);
+        secret.diffie_hellman(&x25519_dalek::PublicKey::from(key)).was_contributory()
+    }
+
+    /// The list at <https://cr.yp.to/ecdh.html#validate>, and what x25519-dalek says of it.
+    #[test]
+    fn keys_of_small_order_do_not_contribute_and_others_do() {
+        let of_order_8 = [
+            "e0eb7a7c3b41b8ae1656e3faf19fc46ada098deb9c32b1fd866205165f49b800",
+            "5f9c95bca3508c24b1d0b1559c83ef5b04445cc4581c8e86d8224eddd09f1157",
+        ];
+        let small: Vec<[u8; 32]> = of_order_8
+            .map(|hex| hex::decode(hex).unwrap().try_into().unwrap())
+            .into_iter()
+            .chain([0, 1].map(|u| core::array::from_fn(|at| if at == 0 { u } else { 0 })))
+            .chain([prime_plus(0), prime_plus(1)])
+            .chain([core::array::from_fn(|at| prime_plus(0)[at] - u8::from(at == 0))])
+            .collect();
+        for mut key in small {
+            for top in [0, 0x80] {
+                key[31] |= top;
+                assert!(!contributes(&key) && !is_contributory(key), "{key:02x?}");
+            }
+        }
+        for seed in 2..200 {
+            let key = [seed; 32];
+            assert!(contributes(&key) && is_contributory(key), "{seed}");
+        }
+    }
 }

@@ -48,14 +48,11 @@ impl Seat {
         self.terms.holder(self.slot).unwrap_or_else(|| self.terms.aggregator())
     }
 
-    /// How many of a session can be reached, I included.
-    pub(crate) fn present(&self, session: &Session) -> usize {
-        session.participants().iter().filter(|participant| !self.absent.contains(&participant.id)).count()
-    }
-
-    /// Whether enough of a session can be reached for any vote.
+    /// Whether enough of a session can be reached for any vote, I included.
     pub(crate) fn has_quorum(&self, session: &Session) -> bool {
-        self.present(session) >= session.threshold().get()
+        let participants = session.participants().iter();
+        let present = participants.filter(|participant| !self.absent.contains(&participant.id)).count();
+        present >= session.threshold().get()
     }
 
     pub(crate) fn sign<T: Statement>(&self, body: T) -> Result<Signed<T>, AbortReason> {

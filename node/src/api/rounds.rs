@@ -86,19 +86,15 @@ pub(super) async fn aggregate(
     Path(round): Path<String>,
 ) -> Result<Response, Problem> {
     let round = number(&round)?;
-    let manifest = shared.manifest();
+    let chain = shared.handle.consortium();
     let file = blocking(&shared, move |handle| -> Result<File, Problem> {
         let record = handle.records.round(round).map_err(Problem::internal)?;
         let record = record.ok_or_else(|| Problem::not_found(NoProof::Unknown(round)))?;
         let (Some(contract), Some(published)) = (record.contract, record.published) else {
             return Err(Problem::not_found(format!("round {round} ended without a result")));
         };
-        let Contract { attempt, slot, task, manifest: ran_under, .. } = contract;
-        if ran_under != *manifest.digest() {
-            let detail =
-                format!("round {round} ran under an earlier epoch; its aggregate is not kept any more");
-            return Err(Problem::new(StatusCode::GONE, detail));
-        }
+        let Contract { ref manifest, attempt, slot, task, .. } = contract;
+        let manifest = chain.by_digest(manifest).unwrap_or(chain.manifest()).clone();
         let terms = Terms::new(manifest, round, attempt, slot, task).map_err(Problem::internal)?;
         let survivors = published.certificate.survivors.0.len();
         let found = handle.results.aggregate(&published.sum.body.root, &terms, survivors);

@@ -16,15 +16,37 @@ use hyper::{
 };
 use hyper_util::rt::TokioIo;
 use serde::de::DeserializeOwned;
+use serde_json::Value;
 use tokio::{fs::File, io::AsyncReadExt as _, net::UnixStream};
 
-use super::Failure;
+use super::{Failure, println};
 
 /// A file is sent in pieces of so many bytes.
 const PIECE_BYTES: usize = 256 << 10;
 
 /// An answer that is not an array is never longer.
 const LONGEST_ANSWER: usize = 64 << 20;
+
+/// What a command takes that shows how things are.
+#[derive(clap::Args)]
+pub(super) struct Look {
+    /// The home of the running daemon
+    #[arg(long, value_name = "DIR")]
+    home: PathBuf,
+    /// One JSON object on standard output
+    #[arg(long)]
+    json: bool,
+}
+
+impl Look {
+    /// Prints what the daemon answers: as it is, or in these lines.
+    pub(super) fn show(&self, path: &str, lines: impl FnOnce(&Value) -> Vec<String>) -> Result<(), Failure> {
+        let answer: Value = block_on(async { Ok(Client::new(&self.home).get(path).await?) })?;
+        let lines = if self.json { vec![answer.to_string()] } else { lines(&answer) };
+        lines.iter().for_each(|line| println(line));
+        Ok(())
+    }
+}
 
 /// Asks the daemon that runs on a home.
 pub(super) struct Client {
@@ -130,8 +152,8 @@ impl Client {
         if status.is_success() {
             return Ok(answer.into_body());
         }
-        let problem: serde_json::Value = parse(&read(answer.into_body()).await?)?;
-        let words = problem.get("detail").and_then(serde_json::Value::as_str).unwrap_or("no reason given");
+        let problem: Value = parse(&read(answer.into_body()).await?)?;
+        let words = problem.get("detail").and_then(Value::as_str).unwrap_or("no reason given");
         Err(Unanswered::Refused(status, words.to_owned()))
     }
 

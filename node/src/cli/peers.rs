@@ -1,39 +1,25 @@
 //! `consort peers`: the other members, as far as the running daemon knows.
 
-use std::path::PathBuf;
-
 use serde_json::Value;
 
-use super::{
-    Failure,
-    client::{Client, block_on},
-    println,
-};
+use super::{Failure, client::Look};
 
 #[derive(clap::Args)]
 #[command(
     after_help = "Examples:\n  consort peers --home ~/.consort\n      who is connected, and who waits with an input\n  consort peers --home ~/.consort --json\n      the same for programs"
 )]
 pub(super) struct Arguments {
-    /// The home of the running daemon
-    #[arg(long, value_name = "DIR")]
-    home: PathBuf,
-    /// One JSON object on standard output
-    #[arg(long)]
-    json: bool,
+    #[command(flatten)]
+    look: Look,
 }
 
 pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
-    let peers: Value = block_on(async { Ok(Client::new(&arguments.home).get("/v1/peers").await?) })?;
-    if arguments.json {
-        println(&peers.to_string());
-        return Ok(());
-    }
+    arguments.look.show("/v1/peers", lines)
+}
+
+fn lines(peers: &Value) -> Vec<String> {
     let members = peers.get("peers").and_then(Value::as_array);
-    for peer in members.into_iter().flatten() {
-        println(&line(peer));
-    }
-    Ok(())
+    members.into_iter().flatten().map(line).collect()
 }
 
 fn line(peer: &Value) -> String {

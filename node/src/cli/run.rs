@@ -113,7 +113,7 @@ async fn serve(options: NodeOptions, api_port: Option<u16>, from_file: bool) -> 
     if from_file && let Err(error) = Draft::from(chain).write(&file) {
         tracing::error!(%error, "the home does not keep the manifest");
     }
-    let mut manifest = node.manifest();
+    let mut consortium = node.consortium();
     let mut removed = None;
     if dials_only {
         ready.say("listening nowhere: others reach this node through relays");
@@ -121,7 +121,9 @@ async fn serve(options: NodeOptions, api_port: Option<u16>, from_file: bool) -> 
     tokio::select! {
         _ = terminate.recv() => {}
         _ = interrupt.recv() => {}
-        Ok(without) = manifest.wait_for(|manifest| !manifest.contains(&id)) => removed = Some(without.epoch()),
+        Ok(without) = consortium.wait_for(|chain| !chain.manifest().contains(&id)) => {
+            removed = Some(without.manifest().epoch());
+        }
     }
     tracing::info!("stopping");
     let stop = async {

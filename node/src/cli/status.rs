@@ -1,36 +1,20 @@
 //! `consort status`: how things are with the running daemon.
 
-use std::path::PathBuf;
-
 use serde_json::Value;
 
-use super::{
-    Failure,
-    client::{Client, block_on},
-    println,
-};
+use super::{Failure, client::Look};
 
 #[derive(clap::Args)]
 #[command(
     after_help = "Examples:\n  consort status --home ~/.consort\n      round, connections, and what the waiting input waits for\n  consort status --home ~/.consort --json\n      the same for programs"
 )]
 pub(super) struct Arguments {
-    /// The home of the running daemon
-    #[arg(long, value_name = "DIR")]
-    home: PathBuf,
-    /// One JSON object on standard output
-    #[arg(long)]
-    json: bool,
+    #[command(flatten)]
+    look: Look,
 }
 
 pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
-    let status: Value = block_on(async { Ok(Client::new(&arguments.home).get("/v1/status").await?) })?;
-    if arguments.json {
-        println(&status.to_string());
-    } else {
-        lines(&status).iter().for_each(|line| println(line));
-    }
-    Ok(())
+    arguments.look.show("/v1/status", lines)
 }
 
 fn lines(status: &Value) -> Vec<String> {

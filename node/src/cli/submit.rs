@@ -10,7 +10,11 @@ use std::{
 use consort_node::summary::RoundSummary;
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
-use tokio::{fs::File, time::Instant};
+use tokio::{
+    fs::File,
+    signal::unix::{Signal, SignalKind, signal},
+    time::Instant,
+};
 
 use super::{
     Failure,
@@ -73,13 +77,17 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
             return Err(unusable(&arguments.file, io::ErrorKind::IsADirectory.into()));
         }
         let client = Client::new(&arguments.home);
+        // before the input is out of hand: an interrupt while it is handed in takes it back, too
+        let mut interrupt =
+            signal(SignalKind::interrupt()).map_err(|error| Failure::Failed(error.to_string()))?;
         let handed_in = client.post::<Value>(&path(arguments, query.as_deref()), file).await;
         let handed_in = handed_in.map_err(|refused| match Failure::from(refused) {
             Failure::Unusable(words) => Failure::Unusable(format!("{}: {words}", arguments.file.display())),
             other => other,
         })?;
         let id = handed_in.get("input_id").and_then(Value::as_str).unwrap_or_default().to_owned();
-        let ended = await_end(&client, &id, arguments.timeout.map(Duration::from_secs)).await?;
+        let patience = arguments.timeout.map(Duration::from_secs);
+        let ended = await_end(&client, &id, patience, &mut interrupt).await?;
         finish(arguments, &client, &id, &ended).await
     })
 }
@@ -125,7 +133,12 @@ fn path(arguments: &Arguments, query: Option<&str>) -> String {
 }
 
 /// Waits until the input is aggregated or has failed.
-async fn await_end(client: &Client, id: &str, patience: Option<Duration>) -> Result<Value, Failure> {
+async fn await_end(
+    client: &Client,
+    id: &str,
+    patience: Option<Duration>,
+    interrupt: &mut Signal,
+) -> Result<Value, Failure> {
     let path = format!("/v1/inputs/{id}");
     let deadline = patience.map(|patience| Instant::now() + patience);
     let mut progress = Progress::new();
@@ -158,7 +171,7 @@ async fn await_end(client: &Client, id: &str, patience: Option<Duration>) -> Res
         }
         tokio::select! {
             () = tokio::time::sleep(POLL) => {}
-            _ = tokio::signal::ctrl_c() => {
+            _ = interrupt.recv() => {
                 progress.end();
                 let taken_back = client.delete::<Value>(&path).await;
                 return Err(Failure::Interrupted(match taken_back {

@@ -87,11 +87,7 @@ impl Dialer {
         dialable: bool,
         now: Instant,
     ) -> Self {
-        let target = |(member, peer)| {
-            let until = now + head_start(&local, &member);
-            let pause = Pause::new(until);
-            (member, Target { peer, reached: Reached::Not, relay_next: false, relay_after: until, pause })
-        };
+        let target = |(member, peer)| (member, Target::new(peer, now + head_start(&local, &member)));
         let targets = others.into_iter().map(target).collect();
         Self { local, dialable, targets, seeds: Vec::new(), flights: BTreeMap::new() }
     }
@@ -101,10 +97,7 @@ impl Dialer {
         self.targets.retain(|member, _| others.contains_key(member));
         for (member, peer) in others {
             let until = now + head_start(&self.local, member);
-            let pause = Pause::new(until);
-            let new =
-                Target { peer: *peer, reached: Reached::Not, relay_next: false, relay_after: until, pause };
-            self.targets.entry(*member).or_insert(new);
+            self.targets.entry(*member).or_insert_with(|| Target::new(*peer, until));
         }
     }
 
@@ -328,6 +321,13 @@ impl Dialer {
             Flight::Member(member, _) => self.targets.get_mut(&member).map(|target| &mut target.pause),
             Flight::Seed(index) => self.seeds.get_mut(index).map(|seed| &mut seed.pause),
         }
+    }
+}
+
+impl Target {
+    /// Not reached yet, and not dialled before `until`.
+    fn new(peer: PeerId, until: Instant) -> Self {
+        Self { peer, reached: Reached::Not, relay_next: false, relay_after: until, pause: Pause::new(until) }
     }
 }
 

@@ -63,7 +63,7 @@ use crate::{
     limits::{self, TokenBucket},
     membership::Membership,
     network::{BulkStream, Event, EventStream, Network},
-    node::SubmitError,
+    node::{Checked, SubmitError},
 };
 
 use super::{
@@ -97,6 +97,17 @@ pub(crate) struct Pending {
     pub(crate) reply: oneshot::Sender<Result<RoundResult, SubmitError>>,
 }
 
+impl Pending {
+    pub(crate) fn new(
+        checked: Checked,
+        kept: Option<Kept>,
+        reply: oneshot::Sender<Result<RoundResult, SubmitError>>,
+    ) -> Self {
+        let Checked { manifest, clip, task, input } = checked;
+        Self { manifest, clip, task, input: Arc::new(input), kept, reply }
+    }
+}
+
 /// What came of a round for a member that gave an input.
 #[derive(Clone)]
 pub struct RoundResult {
@@ -117,10 +128,10 @@ pub(crate) enum Command {
     Submit(Pending),
     /// Takes back an input that waits, unless a round has it already.
     Withdraw(oneshot::Sender<bool>),
-    /// Asks how things are.
-    Look(oneshot::Sender<View>),
     /// Takes in epochs in ascending order; the last one perhaps not signed by enough.
     Adopt(Vec<SignedManifest>, oneshot::Sender<Result<Option<Tally>, ManifestError>>),
+    /// Asks how things are.
+    Look(oneshot::Sender<View>),
 }
 
 /// A job of a round is done; the number tells rounds apart.
@@ -134,8 +145,8 @@ struct Done {
 pub(crate) struct Driver {
     /// The manifest that rounds run under.
     pub(crate) manifest: Arc<Manifest>,
-    /// Tells everybody else which one that is.
-    pub(crate) manifests: watch::Sender<Arc<Manifest>>,
+    /// Tells everybody else which one that is, with the epochs before.
+    pub(crate) in_force: watch::Sender<Arc<Chain>>,
     /// What the operator consents to.
     pub(crate) consent: Arc<Consent>,
     /// The newest known one, which comes into force between rounds.
@@ -244,11 +255,11 @@ impl Driver {
                 Some(command) = self.commands.recv() => match command {
                     Command::Submit(pending) => self.submit(pending),
                     Command::Withdraw(reply) => self.withdraw(reply),
-                    Command::Look(reply) => {
-                        let _ = reply.send(self.view());
-                    }
                     Command::Adopt(epochs, reply) => {
                         let _ = reply.send(self.adopt(epochs).await);
+                    }
+                    Command::Look(reply) => {
+                        let _ = reply.send(self.view());
                     }
                 },
                 Some(done) = self.state.done.1.recv() => self.done(done).await,

@@ -28,7 +28,7 @@ async fn daemons(consortium: &Consortium, count: usize) -> Vec<Daemon> {
     daemons
 }
 
-fn write(path: &Path, values: Values) {
+pub(crate) fn write(path: &Path, values: Values) {
     let array = Array::new(vec![values.len() as u64], values).unwrap();
     npy::write(&array, fs::File::create(path).unwrap()).unwrap();
 }

@@ -2,12 +2,16 @@
 
 use std::{fs, path::PathBuf};
 
-use consort_node::{AdoptError, Node, SubmitError, consortium};
-use consort_protocol::manifest::{ManifestBody, ManifestError, MemberEntry, SignedManifest};
+use consort_node::{AdoptError, Node, SubmitError, consortium, npy};
+use consort_protocol::{
+    array::Values,
+    manifest::{ManifestBody, ManifestError, MemberEntry, SignedManifest},
+};
 use futures::future::join_all;
 use nix::sys::signal::Signal;
 
 use super::{
+    api::write,
     consortium::{Consortium, address, connected_to, within},
     founding::Office,
     process::Daemon,
@@ -23,13 +27,32 @@ fn proposal(office: &Office, home: &str) -> PathBuf {
     files.next().expect("a proposal is there").unwrap().path()
 }
 
-/// Real processes, and nothing but commands: a fourth member joins by the signatures of three, then one of the
-/// four is removed by the other three.
+/// All of these hand in the same numbers, and get so many times as much.
+async fn round(office: &Office, number: u64, homes: &[&str]) {
+    write(&office.path("input.npy"), Values::I64(vec![7, -1]));
+    let submitted = homes.iter().map(|home| async move {
+        let said =
+            office.run(&format!("submit input.npy --home {home} --out {home}-{number}.npy --json")).await;
+        let said: serde_json::Value = serde_json::from_str(&said).unwrap();
+        assert_eq!(
+            (said["round"].as_u64(), said["included"].as_bool()),
+            (Some(number), Some(true)),
+            "{said}"
+        );
+        let sum = npy::read_file(&office.path(&format!("{home}-{number}.npy")), 1 << 20).unwrap();
+        let many = homes.len() as i64;
+        assert!(*sum.values() == Values::I64(vec![7 * many, -many]), "round {number} at {home}");
+    });
+    join_all(submitted).await;
+}
+
+/// Real processes, and nothing but commands: a fourth member joins by the signatures of three and takes part, a
+/// forged card gets nobody in, then one of the four is removed by the other three and is out.
 #[tokio::test]
 async fn one_joins_and_one_is_removed_while_daemons_run() {
     let office = Office::new();
     office.found(&["a", "b", "c"]).await;
-    office.init(&["d"]).await;
+    office.init(&["d", "e"]).await;
     let file = office.path("consortium.toml");
     let mut a = Daemon::start(&office.path("a"), &file, &[]).await;
     let mut b = Daemon::start(&office.path("b"), &file, &[&a.address]).await;
@@ -38,7 +61,16 @@ async fn one_joins_and_one_is_removed_while_daemons_run() {
         daemon.logs("connected").await;
         daemon.logs("connected").await;
     }
+    round(&office, 0, &["a", "b", "c"]).await;
 
+    // a card of somebody who has not got its key
+    let card = |name: &str| fs::read_to_string(office.path(&format!("{name}.card"))).unwrap();
+    let peer_of = |card: &str| card.lines().find(|line| line.starts_with("peer: ")).unwrap().to_owned();
+    let (mine, forged) = (card("d"), card("e"));
+    fs::write(office.path("forged.card"), forged.replace(&peer_of(&forged), &peer_of(&mine))).unwrap();
+    let add_forged = "consortium add consortium.toml --member forged.card --out next.toml";
+    office.refused(2, add_forged, &["forged.card"]).await;
+    assert!(!office.path("next.toml").exists());
     office.run("consortium add consortium.toml --member d.card --out next.toml").await;
     office.refused(2, "consortium adopt next.toml --home a", &["nobody has signed it"]).await;
     office.run("consortium sign next.toml --home a").await;
@@ -59,6 +91,10 @@ async fn one_joins_and_one_is_removed_while_daemons_run() {
     for _ in 0..3 {
         d.logs("connected").await;
     }
+    round(&office, 1, &["a", "b", "c", "d"]).await;
+    // of a round of the epoch before
+    office.run("rounds 0 --home a --out again.npy").await;
+    assert_eq!(fs::read(office.path("again.npy")).unwrap(), fs::read(office.path("a-0.npy")).unwrap());
 
     office.run("consortium remove a/consortium.toml --member b --out third.toml").await;
     for name in ["a", "c", "d"] {
@@ -69,6 +105,7 @@ async fn one_joins_and_one_is_removed_while_daemons_run() {
         assert_eq!(daemon.logs(IN_FORCE).await["epoch"], 2);
         daemon.logs("removed").await;
     }
+    round(&office, 2, &["a", "c", "d"]).await;
     let (code, last) = b.ends().await;
     assert_eq!(code, Some(1), "{last}");
     assert!(last.contains("removed from the consortium in epoch 2"), "{last}");
@@ -90,7 +127,7 @@ fn next(
     by: &[usize],
     change: impl FnOnce(&mut ManifestBody),
 ) -> SignedManifest {
-    let manifest = node.manifest().borrow().clone();
+    let manifest = node.consortium().borrow().manifest().clone();
     let mut body = manifest.body().clone();
     (body.epoch, body.previous) = (body.epoch + 1, Some(*manifest.digest()));
     change(&mut body);
@@ -101,8 +138,8 @@ fn next(
 
 async fn at_epoch(nodes: &[Node], epoch: u64) {
     for node in nodes {
-        let mut manifest = node.manifest();
-        within(manifest.wait_for(|manifest| manifest.epoch() == epoch)).await.unwrap();
+        let mut chain = node.consortium();
+        within(chain.wait_for(|chain| chain.manifest().epoch() == epoch)).await.unwrap();
     }
 }
 
@@ -174,7 +211,7 @@ async fn rounds_go_on_across_epochs() {
 
 /// Another manifest of the epoch in force, signed by everybody.
 fn next_of(consortium: &Consortium, node: &Node) -> SignedManifest {
-    let mut body = node.manifest().borrow().body().clone();
+    let mut body = node.consortium().borrow().manifest().body().clone();
     body.policy.clip = 1.0;
     let mut signed = SignedManifest::new(body);
     consortium.identities.iter().for_each(|identity| signed.sign(&identity.signing()).unwrap());

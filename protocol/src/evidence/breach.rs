@@ -275,12 +275,7 @@ fn broken(session: &Session, timeout: &Signed<Timeout>, vote: &Signed<Vote>) -> 
     }
     of_session(session, &timeout.body.session)?;
     of_session(session, &vote.body.session)?;
-    let (promise, cast) = (&timeout.body, &vote.body);
-    let unreported = match promise.vote {
-        Some(reported) if reported.slot == cast.slot => reported.value != cast.value,
-        reported => reported.map(|reported| reported.slot) < Some(cast.slot),
-    };
-    Ok(cast.slot <= promise.slot && unreported)
+    Ok(timeout.body.denies(&vote.body))
 }
 
 fn advertised(participant: &Participant, kind: SecretKind) -> PublicPoint {

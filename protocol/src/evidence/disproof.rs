@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     bulk::ChunkSum,
-    certificate::{AcceptedMaskSet, check_certificate},
+    certificate::check_published,
     codec,
     encoding::{CHUNK_ELEMENTS, Chunk, Layout},
     hash::Digest,
@@ -95,18 +95,11 @@ impl Disproof {
         session: &Session,
         published: &Published,
     ) -> Result<bool, EvidenceError> {
-        let Published { sum, certificate, mask_set, opening } = published;
+        let accepted = check_published(session, published).map_err(EvidenceError::Result)?;
+        let Published { sum, certificate, opening, .. } = published;
         let survivors = &certificate.survivors;
-        if sum.body.session != session.id() || sum.body.survivors != survivors.digest() {
-            return Err(EvidenceError::Elsewhere);
-        }
-        if session.terms().holder(certificate.slot) != Some(sum.signer) {
-            return Err(EvidenceError::Stranger(sum.signer));
-        }
-        let accepted = AcceptedMaskSet::check(session, mask_set).map_err(EvidenceError::Result)?;
-        check_certificate(session, &accepted, certificate).map_err(EvidenceError::Result)?;
         let opening = opening.as_ref().ok_or(EvidenceError::Opening)?;
-        let plan = opening.check(session, &accepted, survivors).map_err(EvidenceError::Result)?;
+        let plan = opening.plan(session, &accepted, survivors).map_err(EvidenceError::Result)?;
         let layout = session.terms().layout();
         let chunk = layout.chunk(self.chunk).ok_or(EvidenceError::Opening)?;
         let block = block_of(&chunk, self.block).ok_or(EvidenceError::Opening)?;

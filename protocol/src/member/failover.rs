@@ -21,8 +21,9 @@ use crate::{
 };
 
 use super::{
-    Refused, VOTED_FOR,
+    Refused,
     playing::{Playing, Stage},
+    waiting::VOTED_FOR,
 };
 
 impl Playing {
@@ -103,6 +104,9 @@ impl Playing {
         shown: ShownNewSlot,
         out: &mut Outputs,
     ) -> Result<bool, Refused> {
+        if shown.new_slot.body.session != self.session.id() {
+            return Err(FaultKind::Session.into());
+        }
         let mine = self.mask_set().cloned();
         let mask_set = match (&mine, &shown.mask_set) {
             (Some(mine), _) => Some(mine.clone()),

@@ -35,11 +35,11 @@ pub(super) fn check(session: &Session, from: MemberId, published: &Published) ->
     }
 }
 
-/// The sum is here: whoever holds the vectors adds them up. Gives whether it does.
+/// The sum is here: whoever holds the vectors adds them up.
 pub(super) fn audit(session: &Session, published: &Published, out: &mut Outputs) -> Result<(), FaultKind> {
     let mask_set = AcceptedMaskSet::check(session, &published.mask_set)?;
     let opening = published.opening.as_ref().ok_or(FaultKind::Opening)?;
-    let plan = opening.check(session, &mask_set, &published.certificate.survivors)?;
+    let plan = opening.plan(session, &mask_set, &published.certificate.survivors)?;
     out.push(Output::Audit(Box::new(published.clone()), Box::new(plan)));
     Ok(())
 }

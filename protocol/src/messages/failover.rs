@@ -14,7 +14,7 @@ use crate::{
 
 use super::{
     advertise_keys::Roster,
-    consistency_check::{Proposal, SurvivorSet, Value},
+    consistency_check::{Proposal, SurvivorSet, Value, Vote},
     share_keys::{DealtCommitments, MaskSet},
 };
 
@@ -42,6 +42,17 @@ pub struct Timeout {
 
 impl Statement for Timeout {
     const CONTEXT: &'static str = "timeout";
+}
+
+impl Timeout {
+    /// Whether its author cannot honestly have cast this vote: in a slot that it had given up, and not reported.
+    pub(crate) fn denies(&self, cast: &Vote) -> bool {
+        let unreported = match self.vote {
+            Some(reported) if reported.slot == cast.slot => reported.value != cast.value,
+            reported => reported.map(|reported| reported.slot) < Some(cast.slot),
+        };
+        cast.slot <= self.slot && unreported
+    }
 }
 
 /// The next aggregator opens its slot with the time-outs of a threshold of members.

@@ -274,8 +274,8 @@ impl InSession {
         if seen.known(found) {
             return;
         }
-        let promises = self.timeouts.of(&vote.signer).filter(|(promised, _)| **promised >= slot);
-        found.extend(promises.filter_map(|(_, timeout)| broken(session, timeout, vote)).next());
+        let timeouts = self.timeouts.of(&vote.signer);
+        found.extend(timeouts.filter_map(|(_, timeout)| broken(session, timeout, vote)).next());
     }
 
     fn timeout(&mut self, timeout: &Signed<Timeout>, session: &Session, found: &mut Vec<Evidence>) {
@@ -290,7 +290,7 @@ impl InSession {
         }
         let others = self.timeouts.of(&timeout.signer);
         found.extend(others.filter_map(|(_, other)| Evidence::conflict(session, other, timeout)).next());
-        let votes = self.votes.of(&timeout.signer).filter(|(voted, _)| **voted <= slot);
+        let votes = self.votes.of(&timeout.signer);
         found.extend(votes.filter_map(|(_, vote)| broken(session, timeout, vote)).next());
     }
 
@@ -366,5 +366,7 @@ fn on_roster(session: &Session, signer: &MemberId, named: &SessionId) -> bool {
 }
 
 fn broken(session: &Session, timeout: &Signed<Timeout>, vote: &Signed<Vote>) -> Option<Evidence> {
-    Evidence::breach(session, Breach::Promise(timeout.clone(), vote.clone()))
+    let breach = || Evidence::breach(session, Breach::Promise(timeout.clone(), vote.clone()));
+    // the proof takes the whole roster, and honest members have given up many slots
+    timeout.body.denies(&vote.body).then(breach).flatten()
 }

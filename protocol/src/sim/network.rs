@@ -226,14 +226,13 @@ impl<'a, H: Host> Simulation<'a, H> {
 
     fn start(&mut self) {
         let manifest = self.terms.manifest().clone();
-        let members = manifest.members().iter().map(|member| member.id);
-        let away: BTreeMap<MemberId, Now> = members
-            .filter(|id| self.nodes.get(id).is_none_or(|node| !node.alive))
-            .map(|id| (id, Now::ZERO))
-            .collect();
         let seen = Arc::new(SeenKeys::default());
         let contract = self.terms.contract().clone();
         for id in self.ids() {
+            // some may be gone before others have begun
+            let members = manifest.members().iter().map(|member| member.id);
+            let away = members.filter(|other| !self.reaches(&id, other)).map(|other| (other, Now::ZERO));
+            let away: BTreeMap<MemberId, Now> = away.collect();
             let Some(node) = self.nodes.get_mut(&id).filter(|node| node.alive) else { continue };
             let setup = RoundSetup {
                 identity: node.identity.clone(),
@@ -243,7 +242,7 @@ impl<'a, H: Host> Simulation<'a, H> {
                 seen: seen.clone(),
                 aggregates: !self.passing.contains(&id),
                 guard: Arc::new(self.guards.get(&id).cloned().unwrap_or_default()),
-                away: away.clone(),
+                away,
                 excluded: BTreeSet::new(),
             };
             self.host.begin();
@@ -268,6 +267,7 @@ impl<'a, H: Host> Simulation<'a, H> {
                     self.queue.lose(id, other);
                     if self.reaches(&other, &id) {
                         self.handle(other, Role::Member, Input::Connected(id));
+                        self.handle(other, Role::Member, Input::Left(id));
                     }
                 }
                 continue;

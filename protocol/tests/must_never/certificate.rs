@@ -116,7 +116,7 @@ fn with_a_vote_from_outside_of_the_mask_set() {
     let survivors = world.without(&[outside]);
     let mut world = world.voted(&survivors);
     let certificate = world.certificate(world.survivors(&survivors), &world.everybody());
-    refused(&world.tell(Message::Certificate(Box::new(certificate))), FaultKind::Stranger(outside));
+    refused(&world.tell(Message::Certificate(Box::new(certificate))), FaultKind::MaskSet);
 }
 
 #[test]

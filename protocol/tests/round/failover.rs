@@ -116,6 +116,23 @@ fn a_member_and_the_aggregator_may_both_die() {
     }
 }
 
+/// Whoever was killed is back soon, but without what it knew: the others do not use up slots on its account.
+#[test]
+fn those_who_are_back_without_their_secrets_do_not_count() {
+    for phase in [Phase::MaskedInput, Phase::ConsistencyCheck] {
+        let setting = setting(8, 11);
+        let restart = |member| {
+            let what = What::Restart(Duration::from_secs(2));
+            Fault { on: Some(member), role: Role::Member, phase, what }
+        };
+        let report = run(&setting, 3, setting.others().into_iter().take(3).map(restart).collect::<Vec<_>>());
+        let aborted = |outcome: &Outcome| matches!(outcome, Outcome::Aborted(_));
+        assert!(report.outcomes.values().all(aborted), "{phase}: {:?}", report.outcomes);
+        let most = report.slots.values().map(Vec::len).max();
+        assert_eq!(most, Some(1), "{phase}: {:?}", report.slots);
+    }
+}
+
 /// A standby need not be the next aggregator: whoever holds vectors of a set that was voted for passes on those
 /// whose owners are gone. Only two may aggregate here, and the second cannot be reached when the first picks
 /// its standby.

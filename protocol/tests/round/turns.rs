@@ -36,7 +36,7 @@ fn the_next_in_order_proposes_at_once() {
     for passed in 1..7 {
         for seed in 0..4 {
             let setting = setting(MEMBERS, 11);
-            let report = run(&setting, seed, &setting.order()[..passed], []);
+            let report = run(&setting, seed, &setting.terms.order()[..passed], []);
             setting.verify_sum(&report, MEMBERS);
             assert_eq!((report.violations.len(), report.faults.len()), (0, 0), "{passed} {seed}");
             assert_eq!(report.ended, Duration::ZERO, "{passed} {seed}: somebody waits");
@@ -51,7 +51,7 @@ fn the_next_in_order_proposes_at_once() {
 #[test]
 fn where_nobody_aggregates_the_round_ends_at_once() {
     let setting = setting(MEMBERS, 11);
-    let report = run(&setting, 1, setting.order(), []);
+    let report = run(&setting, 1, setting.terms.order(), []);
     assert_eq!((report.survivors(), report.ended), (None, Duration::ZERO));
     assert_eq!(report.outcomes.len(), MEMBERS);
 }
@@ -62,7 +62,7 @@ fn a_session_goes_on_with_the_next_that_does() {
     for phase in Phase::ALL {
         for seed in 0..10 {
             let setting = setting(MEMBERS, 11);
-            let report = run(&setting, seed, &setting.order()[1..3], [Fault::kill_aggregator(phase)]);
+            let report = run(&setting, seed, &setting.terms.order()[1..3], [Fault::kill_aggregator(phase)]);
             assert!(report.survivors().is_some(), "{phase} {seed}: {:?}", report.outcomes);
             assert_eq!((&report.violations[..], report.faults.len()), (&[][..], 0), "{phase} {seed}");
             setting.verify_sum(&report, MEMBERS - 1);
@@ -76,7 +76,7 @@ fn a_session_goes_on_with_the_next_that_does() {
 #[test]
 fn a_turn_that_another_member_passes_is_not_passed() {
     let setting = setting(MEMBERS, 11);
-    let (aggregator, liar) = (setting.order()[0], setting.order()[1]);
+    let (aggregator, liar) = (setting.terms.order()[0], setting.terms.order()[1]);
     let identity = setting.consortium.identities.iter().find(|it| it.id() == liar).unwrap();
     let reason = AbortReason::Refused { phase: Phase::AdvertiseKeys, why: "so there".into() };
     let abort = Abort { contract: *setting.terms.digest(), slot: 0, phase: Phase::AdvertiseKeys, reason };

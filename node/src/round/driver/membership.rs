@@ -3,7 +3,7 @@
 use super::*;
 use crate::{
     membership::{News, Source},
-    node::{Checked, Reduce, Submission, check, manifest_addresses},
+    node::{Reduce, Submission, check, manifest_addresses},
 };
 use consort_protocol::encoding::{Input as Arrays, Reduction};
 
@@ -115,7 +115,7 @@ impl Driver {
         let news = self.membership.after(self.manifest.epoch());
         tracing::info!(epoch, members = manifest.members().len(), "a new epoch is in force");
         self.manifest = manifest.clone();
-        self.manifests.send_replace(manifest.clone());
+        self.in_force.send_replace(Arc::new(self.membership.chain().clone()));
         if !manifest.contains(&self.state.me) {
             tracing::error!(epoch, "this node was removed from the consortium; it stops");
             if let Some(pending) = self.state.pending.take() {
@@ -146,7 +146,7 @@ impl Driver {
     /// What waits under other rules is checked again: its task may be another one under these.
     pub(super) fn check_pending(&mut self) {
         let stale = |pending: &mut Pending| pending.manifest != *self.manifest.digest();
-        let Some(mut pending) = self.state.pending.take_if(stale) else { return };
+        let Some(pending) = self.state.pending.take_if(stale) else { return };
         let Arrays { leaves, weight } = pending.input.to_input();
         let reduce = match pending.task.spec.reduction {
             Reduction::Sum => Reduce::Sum,
@@ -156,9 +156,8 @@ impl Driver {
         let Task { label, query, .. } = pending.task;
         let submission = Submission { leaves, reduce, label, query, clip: pending.clip };
         match check(&self.manifest, &self.consent, submission) {
-            Ok(Checked { manifest, task, input, .. }) => {
-                (pending.manifest, pending.task, pending.input) = (manifest, task, Arc::new(input));
-                self.state.pending = Some(pending);
+            Ok(checked) => {
+                self.state.pending = Some(Pending::new(checked, pending.kept, pending.reply));
             }
             Err(error) => {
                 let epoch = self.manifest.epoch();

@@ -22,18 +22,22 @@ use super::{
     command, daemons, http, json, write,
 };
 
+/// Hands `input.npy` to the first member's daemon and kills that. Gives the input's id.
+async fn killed_with_an_input(consortium: &Consortium) -> String {
+    let (home, file) = (consortium.home(0), consortium.path("input.npy"));
+    write(&file, Values::I64(vec![7, -1]));
+    let daemon = Daemon::start(&home, &consortium.file(), &[]).await;
+    let (status, _, answer) = http::unix(&home, "POST /v1/inputs", &fs::read(&file).unwrap()).await;
+    assert_eq!(status, 202, "{answer}");
+    assert_eq!(daemon.end(Signal::SIGKILL).await, None);
+    let answer: serde_json::Value = serde_json::from_str(&answer).unwrap();
+    answer["input_id"].as_str().unwrap().to_owned()
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_input_that_waits_survives_a_killed_daemon() {
     let consortium = Consortium::found(4);
-    let file = consortium.path("input.npy");
-    write(&file, Values::I64(vec![7, -1]));
-    let first = Daemon::start(&consortium.home(0), &consortium.file(), &[]).await;
-    let (status, _, answer) =
-        http::unix(&consortium.home(0), "POST /v1/inputs", &fs::read(&file).unwrap()).await;
-    assert_eq!(status, 202, "{answer}");
-    let id: serde_json::Value = serde_json::from_str(&answer).unwrap();
-    let id = id["input_id"].as_str().unwrap().to_owned();
-    assert_eq!(first.end(Signal::SIGKILL).await, None);
+    let (file, id) = (consortium.path("input.npy"), killed_with_an_input(&consortium).await);
 
     // the dead daemon's socket is still there
     let _daemons = daemons(&consortium, 4).await;
@@ -54,13 +58,7 @@ async fn an_input_that_waits_survives_a_killed_daemon() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_input_that_may_have_left_is_not_handed_in_again() {
     let consortium = Consortium::found(4);
-    let (home, file) = (consortium.home(0), consortium.path("input.npy"));
-    write(&file, Values::I64(vec![7, -1]));
-    let first = Daemon::start(&home, &consortium.file(), &[]).await;
-    let (_, _, answer) = http::unix(&home, "POST /v1/inputs", &fs::read(&file).unwrap()).await;
-    let id: serde_json::Value = serde_json::from_str(&answer).unwrap();
-    let id = id["input_id"].as_str().unwrap();
-    first.end(Signal::SIGKILL).await;
+    let (home, id) = (consortium.home(0), killed_with_an_input(&consortium).await);
     // as if it had been killed in a round
     let inputs = home.join("inputs");
     fs::rename(inputs.join(format!("{id}.waiting")), inputs.join(format!("{id}.round-0"))).unwrap();
@@ -78,13 +76,7 @@ async fn an_input_that_may_have_left_is_not_handed_in_again() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_damaged_input_is_not_used() {
     let consortium = Consortium::found(4);
-    let (home, file) = (consortium.home(0), consortium.path("input.npy"));
-    write(&file, Values::I64(vec![7, -1]));
-    let first = Daemon::start(&home, &consortium.file(), &[]).await;
-    let (_, _, answer) = http::unix(&home, "POST /v1/inputs", &fs::read(&file).unwrap()).await;
-    let id: serde_json::Value = serde_json::from_str(&answer).unwrap();
-    let id = id["input_id"].as_str().unwrap();
-    first.end(Signal::SIGKILL).await;
+    let (home, id) = (consortium.home(0), killed_with_an_input(&consortium).await);
     let kept = home.join("inputs").join(format!("{id}.waiting"));
     let mut bytes = fs::read(&kept).unwrap();
     let last = bytes.len() - 33;

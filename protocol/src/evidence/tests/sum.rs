@@ -69,7 +69,7 @@ impl Scene {
         assert!(!survivors.contains(&lost), "one key is rebuilt, too");
         let vectors: Vec<Vec<u8>> = survivors.ids().map(|id| report.vectors[&id][0].clone()).collect();
         let accepted = crate::certificate::AcceptedMaskSet::check(&session, &published.mask_set).unwrap();
-        let plan = published.opening.as_ref().unwrap().check(&session, &accepted, survivors).unwrap();
+        let plan = published.opening.as_ref().unwrap().plan(&session, &accepted, survivors).unwrap();
         let mut sum = ChunkSum::new(chunk);
         vectors.iter().for_each(|vector| sum.add(vector).unwrap());
         let sum = sum.unmask(&plan).unwrap();
