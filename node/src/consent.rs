@@ -113,7 +113,9 @@ pub enum NoConsent {
     #[error("its label and query are none of the purposes that this node allows (consent.purposes)")]
     Purpose,
     /// Enough for today.
-    #[error("{0} rounds within 24 hours are as many as this node allows (consent.rounds_per_day)")]
+    #[error(
+        "its rounds of the last 24 hours are used up, {0} are allowed on this node (consent.rounds_per_day)"
+    )]
     Rounds(u32),
     /// Too many labels are guarded.
     #[error(

@@ -166,6 +166,9 @@ impl Driver {
                     detail: Some(reason.clone()),
                 });
             }
+        } else if phase == Phase::AdvertiseKeys && warn {
+            // most have only nothing to give, or something else
+            tracing::info!(round, peer = %who, %phase, reason, "a member says no");
         } else if warn {
             tracing::warn!(round, peer = %who, %phase, reason, "a member says no");
         }

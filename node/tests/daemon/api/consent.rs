@@ -178,7 +178,8 @@ async fn so_many_rounds_a_day_and_the_others_do_not_wait() {
     for (code, said) in all_submit(&consortium, &others, &[]).await {
         assert_eq!((code, said["survivors"].as_array().unwrap().len()), (Some(0), 3), "{said}");
     }
-    let words = "1 rounds within 24 hours are as many as this node allows (consent.rounds_per_day)";
+    let words =
+        "its rounds of the last 24 hours are used up, 1 are allowed on this node (consent.rounds_per_day)";
     assert_eq!(status(&consortium, sparing).await["held_back"], words);
     let aggregator = consortium.index(&order[0]);
     let told = status(&consortium, aggregator).await;
@@ -189,8 +190,7 @@ async fn so_many_rounds_a_day_and_the_others_do_not_wait() {
     for daemon in daemons {
         assert_eq!(daemon.end(Signal::SIGTERM).await, Some(0));
     }
-    let mut again = started(&consortium, &[sparing]).await;
-    again[0].logs("the input that waits is held back").await;
+    let _again = started(&consortium, &[sparing]).await;
     assert_eq!(status(&consortium, sparing).await["held_back"], words);
 }
 
