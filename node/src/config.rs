@@ -23,7 +23,7 @@ const CONSENT: &str = "\
 # max_vector = 1000000                  # most elements of a vector
 # encodings = [\"integer\", \"fixed\"]     # integers exactly, floats in fixed point
 # reductions = [\"sum\", \"mean\", \"weighted-mean\"]
-# purposes = [{ label = \"ward counts\" }, { query = \"SHA-256 of the model or question\" }]
+# purposes = [{ label = \"ward counts\" }]  # or query = \"64 hexadecimal digits\", or both
 # rounds_per_day = 24                   # within any 24 hours
 # aggregate = true                      # false: it never collects, and passes its turn on
 # differ_by = 2                         # sums of one label: the same members, or at least c + differ_by others
@@ -230,6 +230,24 @@ mod tests {
         let unnamed = folder.path().join("unnamed.toml");
         Config::default().create(&unnamed).unwrap();
         assert_eq!(Config::load(&unnamed).unwrap(), Config::default());
+    }
+
+    #[test]
+    fn every_example_in_a_new_file_can_be_used_as_it_is() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("config.toml");
+        Config::default().create(&path).unwrap();
+        let examples = ["api_port", "min_survivors", "max_vector", "encodings", "reductions", "purposes"];
+        let more = ["rounds_per_day", "aggregate", "differ_by"];
+        let mut text = fs::read_to_string(&path).unwrap();
+        for key in examples.into_iter().chain(more) {
+            let commented = format!("\n# {key} = ");
+            assert!(text.contains(&commented), "{key} is not in a new file");
+            text = text.replacen(&commented, &format!("\n{key} = "), 1);
+        }
+        let config = load(&text).unwrap();
+        assert_eq!((config.api_port, config.consent.rounds_per_day), (Some(4041), Some(24)));
+        assert_eq!((config.consent.aggregate, config.consent.differ_by), (true, 2));
     }
 
     #[test]

@@ -296,15 +296,6 @@ impl Driver {
         let _ = reply.send(free);
     }
 
-    fn publish_status(&self) {
-        // nobody waits for an input that has no part in rounds for now
-        let free = self.state.grounds.held_back().is_none();
-        let task = self.state.pending.as_ref().filter(|_| free).map(|pending| &pending.task);
-        let (waiting, summary) = (task.map(|task| task.digest()), task.map(Summary::of));
-        let (epoch, round) = (self.manifest.epoch(), self.state.gathering.round);
-        self.network.set_status(Status { epoch, round, waiting, summary }.encode());
-    }
-
     async fn event(&mut self, event: Event) {
         match event {
             Event::Connected(peer) => {
@@ -391,14 +382,6 @@ impl Driver {
             _ if asks_for.is_some_and(|session| self.answer(from, &session)) => {}
             message => self.feed(Input::Message(from, Box::new(message))).await,
         }
-    }
-
-    /// Whoever still waits for a result that is here gets it.
-    fn answer(&mut self, to: MemberId, session: &SessionId) -> bool {
-        let found = self.state.recent.iter().find(|published| published.sum.body.session == *session);
-        let Some(published) = found.cloned() else { return false };
-        self.send(to, &Message::Published(Box::new(published)));
-        true
     }
 
     async fn report_peers(&self) {

@@ -9,6 +9,7 @@ mod doctor;
 mod evidence;
 mod failover;
 mod founding;
+mod guard;
 mod membership;
 mod process;
 mod refused;

@@ -143,8 +143,9 @@ impl Driver {
 
     /// Keeps what may pass a turn in a round that has not begun on this node. It is small, and one of each member.
     pub(super) fn keep_pass(&mut self, from: MemberId, abort: &Signed<Abort>) {
-        let is_small = abort.body.reason == abort.body.reason.clone().from_peer();
-        if abort.signer == from && is_small {
+        let reason = &abort.body.reason;
+        let is_small = *reason == reason.clone().from_peer();
+        if abort.signer == from && is_small && matches!(reason, AbortReason::Refused { .. }) {
             self.state.passes.insert(from, Box::new(abort.clone()));
         }
     }
@@ -158,13 +159,8 @@ impl Driver {
             tracing::warn!(round, %phase, reason, "this node says no");
             let (attempt, slot) = running.round.place();
             if let Some(aggregator) = running.round.aggregator() {
-                running.attempts.push(AttemptRecord {
-                    attempt,
-                    slot,
-                    aggregator,
-                    outcome: "declined".into(),
-                    detail: Some(reason.clone()),
-                });
+                let (outcome, detail) = ("declined".into(), Some(reason.clone()));
+                running.attempts.push(AttemptRecord { attempt, slot, aggregator, outcome, detail });
             }
         } else if phase == Phase::AdvertiseKeys && warn {
             // most have only nothing to give, or something else

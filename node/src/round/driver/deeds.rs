@@ -374,18 +374,6 @@ impl Driver {
                 detail: None,
             });
         }
-        if let (Outcome::Aborted(reason @ AbortReason::Refused { .. }), Role::Member) = (&outcome, role) {
-            let (attempt, slot) = running.round.place();
-            if let Some(aggregator) = running.round.aggregator() {
-                running.attempts.push(AttemptRecord {
-                    attempt,
-                    slot,
-                    aggregator,
-                    outcome: reason.word().into(),
-                    detail: Some(reason.to_string()),
-                });
-            }
-        }
         if role == Role::Member {
             running.outcome = Some(outcome);
             return;

@@ -170,4 +170,14 @@ impl Driver {
             }
         }
     }
+
+    /// Tells the others where this node is, and what it waits with.
+    pub(super) fn publish_status(&self) {
+        // nobody waits for an input that has no part in rounds for now
+        let free = self.state.grounds.held_back().is_none();
+        let task = self.state.pending.as_ref().filter(|_| free).map(|pending| &pending.task);
+        let (waiting, summary) = (task.map(|task| task.digest()), task.map(Summary::of));
+        let (epoch, round) = (self.manifest.epoch(), self.state.gathering.round);
+        self.network.set_status(Status { epoch, round, waiting, summary }.encode());
+    }
 }
