@@ -4,6 +4,7 @@ mod card;
 mod client;
 mod consortium;
 mod doctor;
+mod generate;
 mod init;
 mod peers;
 mod rounds;
@@ -28,6 +29,7 @@ const INTERRUPTED: u8 = 130;
 /// nothing else.
 #[derive(Parser)]
 #[command(
+    name = "consort",
     version,
     after_help = "Examples:\n  consort init --home ~/.consort --name ward-7\n      a new node, and the card to send to those who found the consortium\n  consort consortium create --name wards --member a.card b.card c.card --out consortium.toml\n      a consortium, once all its members have signed the file\n  consort run --home ~/.consort --consortium consortium.toml\n      take part in the rounds of a consortium until told to stop\n  consort submit update.npy --home ~/.consort --out sum.npy\n      hand an input to the running daemon and wait for the sum\n  consort status --home ~/.consort\n      how things are"
 )]
@@ -67,6 +69,10 @@ enum Command {
     Rounds(rounds::Arguments),
     /// Shows the other members, as far as the running daemon knows
     Peers(peers::Arguments),
+    /// Prints a script that completes commands and flags in a shell
+    Completions(generate::CompletionsArguments),
+    /// Writes man pages into a folder
+    Man(generate::ManArguments),
 }
 
 /// Why a command did not do what it was asked for.
@@ -105,6 +111,8 @@ pub(crate) fn main() -> ExitCode {
         Command::Doctor(arguments) => doctor::run(&arguments),
         Command::Rounds(arguments) => rounds::run(&arguments),
         Command::Peers(arguments) => peers::run(&arguments),
+        Command::Completions(arguments) => generate::completions(&arguments),
+        Command::Man(arguments) => generate::man(&arguments),
     };
     let (message, code) = match result {
         Ok(()) => return ExitCode::SUCCESS,

@@ -20,6 +20,7 @@ use consort_node::{
     ledger::LedgerError,
 };
 use libp2p::Multiaddr;
+use sd_notify::NotifyState;
 use tokio::{
     signal::unix::{SignalKind, signal},
     sync::watch,
@@ -126,6 +127,7 @@ async fn serve(options: NodeOptions, api_port: Option<u16>, from_file: bool) -> 
         }
     }
     tracing::info!("stopping");
+    tell_systemd(&[NotifyState::Stopping]);
     let stop = async {
         api.stop().await;
         node.shutdown().await;
@@ -141,6 +143,13 @@ async fn serve(options: NodeOptions, api_port: Option<u16>, from_file: bool) -> 
     }
 }
 
+/// A service of `Type=notify` waits for this; without systemd it goes nowhere.
+fn tell_systemd(states: &[NotifyState<'_>]) {
+    if let Err(error) = sd_notify::notify(false, states) {
+        tracing::debug!(%error, "systemd does not listen");
+    }
+}
+
 /// Says once, on standard error, that the node is ready and where it listens.
 struct Ready {
     peer: String,
@@ -153,6 +162,7 @@ impl Ready {
     fn say(&self, how: &str) {
         if !self.said.swap(true, Ordering::Relaxed) {
             eprintln!("ready {} {how}", self.peer);
+            tell_systemd(&[NotifyState::Ready]);
         }
     }
 }

@@ -16,4 +16,5 @@ mod refused;
 mod relays;
 mod rounds;
 mod running;
+mod service;
 mod under_load;
