@@ -6,6 +6,7 @@ use consort_protocol::manifest::Chain;
 use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::{
+    consent::Consent,
     inputs::Kept,
     ledger::Records,
     network::Network,
@@ -21,6 +22,7 @@ use crate::{
 #[derive(Clone)]
 pub struct Handle {
     pub(crate) consortium: watch::Receiver<Arc<Chain>>,
+    pub(crate) consent: Arc<Consent>,
     pub(crate) network: Network,
     pub(crate) commands: mpsc::Sender<Command>,
     pub(crate) records: Records,

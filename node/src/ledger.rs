@@ -3,6 +3,7 @@
 //! redb locks the file, so a second daemon on the same home is refused. Every write is on disk when the
 //! call returns.
 
+mod consents;
 mod records;
 #[cfg(test)]
 mod tests;
@@ -149,6 +150,7 @@ impl Ledger {
             write.open_table(ROUNDS).map_err(failed)?;
             write.open_table(ROSTERS).map_err(failed)?;
             write.open_table(EVIDENCE).map_err(failed)?;
+            consents::open(&write)?;
             journal.last().map_err(failed)?.map_or(0, |(key, _)| key.value().saturating_add(1))
         };
         write.commit().map_err(failed)?;
@@ -194,6 +196,7 @@ impl Ledger {
                 journal.remove(oldest).map_err(failed)?;
             }
         }
+        consents::note(&write, entry)?;
         write.commit().map_err(failed)
     }
 
@@ -296,6 +299,22 @@ impl Ledger {
             }
         })?;
         Ok(next)
+    }
+
+    /// Every set whose sum may be known, with the label of its data.
+    ///
+    /// # Errors
+    /// [`LedgerError`] where the file is damaged.
+    pub fn cohorts(&self) -> Result<Vec<(String, Vec<MemberId>)>, LedgerError> {
+        consents::cohorts(&self.database)
+    }
+
+    /// Rounds of the last 24 hours in which this node accepted a roster, with the time in seconds since 1970.
+    ///
+    /// # Errors
+    /// [`LedgerError`] where the file is damaged.
+    pub fn spent(&self) -> Result<Vec<(u64, u64)>, LedgerError> {
+        consents::spent(&self.database)
     }
 
     /// Keys of all sessions that are still in the journal.

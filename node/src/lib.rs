@@ -13,6 +13,7 @@ pub mod addresses;
 pub mod api;
 pub mod card;
 pub mod config;
+pub mod consent;
 pub mod consortium;
 pub mod events;
 pub mod exhibits;

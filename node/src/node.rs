@@ -17,6 +17,7 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     addresses,
     config::Reach,
+    consent::{Consent, NoConsent},
     events::{NodeEvent, Observer},
     exhibits::Exhibits,
     handle::Handle,
@@ -28,7 +29,7 @@ use crate::{
     network::{self, Network, NetworkConfig, NetworkError},
     round::{
         RoundResult,
-        driver::{Command, Driver, DriverState, Pending, RECENT},
+        driver::{Command, Driver, DriverState, Past, Pending, RECENT},
         results::Results,
     },
 };
@@ -45,6 +46,8 @@ pub struct NodeOptions {
     pub listen: Vec<Multiaddr>,
     /// How others reach it beside these.
     pub reach: Reach,
+    /// What it consents to.
+    pub consent: Consent,
     /// Addresses to begin with, beside the manifest's.
     pub peers: Vec<Multiaddr>,
 }
@@ -107,6 +110,9 @@ pub enum SubmitError {
     /// No round can be for it: the vector or the label does not fit the policy.
     #[error(transparent)]
     Task(#[from] ContractError),
+    /// This node's own settings allow no round for it.
+    #[error(transparent)]
+    Consent(#[from] NoConsent),
     /// A value does not fit the vector.
     #[error(transparent)]
     Input(#[from] InputError),
@@ -135,6 +141,7 @@ pub enum AdoptError {
 /// A handle to a running node. The node runs until [`Node::shutdown`].
 pub struct Node {
     consortium: watch::Receiver<Arc<Chain>>,
+    consent: Arc<Consent>,
     network: Network,
     commands: mpsc::Sender<Command>,
     records: Records,
@@ -176,7 +183,8 @@ impl Node {
         observer: Arc<dyn Observer>,
         with: impl FnOnce(&mut Driver),
     ) -> Result<Self, StartError> {
-        let NodeOptions { home, identity, consortium, listen, reach, peers } = options;
+        let NodeOptions { home, identity, consortium, listen, reach, consent, peers } = options;
+        let consent = Arc::new(consent);
         let manifest = consortium.manifest().clone();
         let home_error = |source| StartError::Home { path: home.path().to_path_buf(), source };
         let ledger = Ledger::open(&home.ledger())?;
@@ -199,6 +207,7 @@ impl Node {
             ledger.seen_keys()?,
             recent,
             ledger.evidence()?,
+            Past { cohorts: ledger.cohorts()?, spent: ledger.spent()? },
         );
         let records = ledger.records();
         let (network, events) = network::start(config)?;
@@ -209,6 +218,7 @@ impl Node {
         let mut driver = Driver {
             manifest,
             in_force,
+            consent: consent.clone(),
             membership: Membership::new(consortium, &home),
             identity: Arc::new(identity.signing()),
             network: network.clone(),
@@ -232,16 +242,8 @@ impl Node {
             .name("rounds".into())
             .spawn(move || runtime.block_on(driver.run()))
             .map_err(home_error)?;
-        Ok(Self {
-            consortium: consortium_in_force,
-            network,
-            commands,
-            records,
-            results,
-            failed,
-            stop,
-            driver,
-        })
+        let consortium = consortium_in_force;
+        Ok(Self { consortium, consent, network, commands, records, results, failed, stop, driver })
     }
 
     /// The network below.
@@ -281,6 +283,7 @@ impl Node {
     pub fn handle(&self) -> Handle {
         Handle {
             consortium: self.consortium.clone(),
+            consent: self.consent.clone(),
             network: self.network.clone(),
             commands: self.commands.clone(),
             records: self.records.clone(),
@@ -293,8 +296,8 @@ impl Node {
     /// # Errors
     /// [`SubmitError`]: the input is refused at once, or its round fails.
     pub async fn submit(&self, submission: Submission) -> Result<RoundResult, SubmitError> {
-        let manifest = self.consortium.borrow().manifest().clone();
-        let checked = tokio::task::spawn_blocking(move || check(&manifest, submission)).await;
+        let (manifest, consent) = (self.consortium.borrow().manifest().clone(), self.consent.clone());
+        let checked = tokio::task::spawn_blocking(move || check(&manifest, &consent, submission)).await;
         let checked = checked.map_err(|_| SubmitError::Stopped)??;
         let (reply, result) = oneshot::channel();
         let pending = Pending::new(checked, None, reply);
@@ -328,7 +331,11 @@ pub(crate) struct Checked {
 }
 
 /// Checks an input as whoever hands it in is told at once.
-pub(crate) fn check(manifest: &Arc<Manifest>, submission: Submission) -> Result<Checked, SubmitError> {
+pub(crate) fn check(
+    manifest: &Arc<Manifest>,
+    consent: &Consent,
+    submission: Submission,
+) -> Result<Checked, SubmitError> {
     let Submission { leaves, reduce, label, query, clip } = submission;
     let (reduction, weight) = match reduce {
         Reduce::Sum => (Reduction::Sum, 1),
@@ -342,6 +349,7 @@ pub(crate) fn check(manifest: &Arc<Manifest>, submission: Submission) -> Result<
     // the terms of any round would do: only the vector and the label can be at fault
     let task = Task { label, query, spec };
     let terms = Terms::new(manifest.clone(), 0, 0, 0, task)?;
+    consent.check(&terms)?;
     let task = terms.contract().task.clone();
     let input = ValidInput::new(Input { leaves, weight }, &task.spec, terms.layout())?;
     Ok(Checked { manifest: *manifest.digest(), clip, task, input })

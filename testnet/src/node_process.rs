@@ -108,6 +108,7 @@ async fn serve(home: Home, assignment: Assignment, mut orders: mpsc::Receiver<Or
         consortium,
         listen: config.listen,
         reach: config.reach,
+        consent: config.consent,
         peers: assignment.peers.iter().map(|peer| peer.parse()).collect::<Result<_, _>>()?,
     };
     let node = Arc::new(start(options, narrator.clone(), &assignment)?);
@@ -329,7 +330,8 @@ impl Observer for Narrator {
                     Some(Word::Convicted { culprit: key(&proven.culprit), crime })
                 }
                 // the members of a testnet stay as they are
-                NodeEvent::Proposed { .. }
+                NodeEvent::Declined { .. }
+                | NodeEvent::Proposed { .. }
                 | NodeEvent::Epoch(_)
                 | NodeEvent::Removed { .. }
                 | NodeEvent::Forked(_) => None,

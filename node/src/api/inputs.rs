@@ -160,7 +160,8 @@ fn take_in(
         InputFileError::Damaged(_) => Problem::internal(&error),
         InputFileError::Npy { .. } => Problem::unusable(&error),
     })?;
-    let checked = check(&shared.manifest(), parameters.submission(arrays)).map_err(Problem::unusable)?;
+    let checked = check(&shared.manifest(), &shared.handle.consent, parameters.submission(arrays));
+    let checked = checked.map_err(Problem::unusable)?;
     let id = InputId::random().map_err(Problem::internal)?;
     let kept = store.keep(draft, id).map_err(|error| Problem::disk(&error))?;
     Ok((kept, checked))
@@ -226,14 +227,14 @@ fn outcome_of(handle: &Handle, round: u64) -> Ended {
 }
 
 async fn wait_again(shared: &Arc<Shared>, kept: Kept) {
-    let (id, manifest) = (kept.id(), shared.manifest());
+    let (id, manifest, consent) = (kept.id(), shared.manifest(), shared.handle.consent.clone());
     let Ok(seat) = shared.desk.take() else {
         return shared.desk.end(id, Ended::failed(None, "another input waited; hand it in again"));
     };
     let path = kept.path();
     let checked = tokio::task::spawn_blocking(move || {
         let (parameters, arrays) = read(&mut std::fs::File::open(path)?)?;
-        Ok::<_, InputFileError>(check(&manifest, parameters.submission(arrays)))
+        Ok::<_, InputFileError>(check(&manifest, &consent, parameters.submission(arrays)))
     });
     let again = "hand it in again; nothing of it has left";
     let refused = match checked.await.map_err(io::Error::other) {

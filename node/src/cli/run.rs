@@ -72,6 +72,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
         consortium: chain,
         listen: config.listen,
         reach: config.reach,
+        consent: config.consent,
         peers: arguments.peer.clone(),
     };
     runtime.block_on(serve(options, config.api_port, from_file))

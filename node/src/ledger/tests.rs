@@ -225,3 +225,48 @@ fn an_entry_of_another_kind_is_an_error() {
     assert!(matches!(ledger.seen_keys().err(), Some(LedgerError::Entry(_))));
     assert!(matches!(ledger.round(0), Err(LedgerError::Entry(_))));
 }
+
+#[test]
+fn sets_whose_sums_may_be_known_are_kept_once_and_outlive_the_journal() {
+    let folder = Folder::new();
+    let cohort = |label: &str, members: &[u8]| JournalEntry::Cohort {
+        label: label.into(),
+        members: members.iter().map(|member| MemberId([*member; 32])).collect(),
+    };
+    let noted = [cohort("a", &[1, 2, 3]), cohort("a", &[1, 2]), cohort("b", &[1, 2, 3])];
+    {
+        let mut ledger = folder.open();
+        for entry in noted.iter().chain(&noted) {
+            ledger.journal(entry).unwrap();
+        }
+        // the journal forgets
+        ledger.next = JOURNAL_ENTRIES + 100;
+        for round in 0..200 {
+            ledger.journal(&joined(round)).unwrap();
+        }
+    }
+    let found: Vec<JournalEntry> = folder
+        .open()
+        .cohorts()
+        .unwrap()
+        .into_iter()
+        .map(|(label, members)| JournalEntry::Cohort { label, members })
+        .collect();
+    assert_eq!(found.len(), 3);
+    assert!(noted.iter().all(|entry| found.contains(entry)), "{found:?}");
+}
+
+#[test]
+fn a_round_of_the_last_day_counts_from_its_first_roster() {
+    let folder = Folder::new();
+    let before = crate::consent::spent::now();
+    {
+        let mut ledger = folder.open();
+        for entry in [joined(1), roster(1, &[1]), roster(1, &[2]), joined(2), roster(3, &[3])] {
+            ledger.journal(&entry).unwrap();
+        }
+    }
+    let spent = folder.open().spent().unwrap();
+    assert_eq!(spent.iter().map(|(round, _)| *round).collect::<Vec<_>>(), [1, 3], "those with a roster");
+    assert!(spent.iter().all(|(_, at)| *at >= before));
+}

@@ -3,6 +3,7 @@
 //! It runs on a thread of its own, so the state machines may take their time over signatures and shares.
 //! Outputs are carried out in order; a journal entry is on disk before anything after it leaves.
 
+mod consent;
 mod deeds;
 mod ending;
 mod evidence;
@@ -12,6 +13,7 @@ mod looking;
 mod membership;
 mod starting;
 
+pub(crate) use consent::{Declined, Past};
 pub(crate) use ending::RECENT;
 #[cfg(feature = "lies")]
 pub(crate) use lies::Lying;
@@ -35,7 +37,7 @@ use consort_protocol::{
     manifest::{Chain, Manifest, ManifestError, SignedManifest, Tally},
     masking::MaskPlan,
     messages::{
-        Message,
+        Abort, Message,
         advertise_keys::{Decline, Roster},
         consistency_check::SurvivorSet,
         publish::Published,
@@ -53,6 +55,7 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use crate::{
+    consent::Consent,
     events::{NodeEvent, Observer},
     exhibits::Exhibits,
     inputs::Kept,
@@ -144,6 +147,8 @@ pub(crate) struct Driver {
     pub(crate) manifest: Arc<Manifest>,
     /// Tells everybody else which one that is, with the epochs before.
     pub(crate) in_force: watch::Sender<Arc<Chain>>,
+    /// What the operator consents to.
+    pub(crate) consent: Arc<Consent>,
     /// The newest known one, which comes into force between rounds.
     pub(crate) membership: Membership,
     pub(crate) identity: Arc<Identity>,
@@ -169,11 +174,14 @@ pub(crate) struct DriverState {
     peers: Peers,
     gathering: Gathering,
     seen: Arc<SeenKeys>,
+    grounds: consent::Grounds,
     pending: Option<Pending>,
     running: Option<Running>,
     /// Counts rounds, so that what a job reports after its round is over goes nowhere.
     generation: u64,
     offers: Offers,
+    /// The last abort of each member: it may have passed its turn in a round that has not begun here.
+    passes: BTreeMap<MemberId, Box<Signed<Abort>>>,
     /// Results of the last rounds, for those who have missed them.
     recent: VecDeque<Published>,
     /// One record for each member that was convicted.
@@ -196,6 +204,7 @@ impl DriverState {
         seen: SeenKeys,
         recent: Vec<Published>,
         evidence: Vec<Evidence>,
+        past: Past,
     ) -> Self {
         let manifest = chain.manifest();
         let mut peers = Peers::new(manifest.clone(), me, Now::ZERO);
@@ -210,10 +219,12 @@ impl DriverState {
             peers,
             gathering: Gathering::new(manifest, round),
             seen: Arc::new(seen),
+            grounds: consent::Grounds::new(past),
             pending: None,
             running: None,
             generation: 0,
             offers: Offers::default(),
+            passes: BTreeMap::new(),
             recent: recent.into(),
             evidence,
             warnings: TokenBucket::new(limits::WARNINGS, limits::WARNINGS_PER_SECOND, Instant::now()),
@@ -290,13 +301,6 @@ impl Driver {
             self.publish_status();
         }
         let _ = reply.send(free);
-    }
-
-    fn publish_status(&self) {
-        let task = self.state.pending.as_ref().map(|pending| &pending.task);
-        let (waiting, summary) = (task.map(|task| task.digest()), task.map(Summary::of));
-        let (epoch, round) = (self.manifest.epoch(), self.state.gathering.round);
-        self.network.set_status(Status { epoch, round, waiting, summary }.encode());
     }
 
     async fn event(&mut self, event: Event) {
@@ -378,17 +382,13 @@ impl Driver {
             Message::Contract(contract) => self.contract(from, *contract, true).await,
             Message::Evidence(evidence) => self.evidence(*evidence, Some(from)).await,
             Message::Manifest(signed) => self.heard(from, *signed).await,
+            Message::Abort(abort) => {
+                self.keep_pass(from, &abort);
+                self.feed(Input::Message(from, Box::new(Message::Abort(abort)))).await;
+            }
             _ if asks_for.is_some_and(|session| self.answer(from, &session)) => {}
             message => self.feed(Input::Message(from, Box::new(message))).await,
         }
-    }
-
-    /// Whoever still waits for a result that is here gets it.
-    fn answer(&mut self, to: MemberId, session: &SessionId) -> bool {
-        let found = self.state.recent.iter().find(|published| published.sum.body.session == *session);
-        let Some(published) = found.cloned() else { return false };
-        self.send(to, &Message::Published(Box::new(published)));
-        true
     }
 
     async fn report_peers(&self) {

@@ -10,6 +10,7 @@ use std::{
 use consort_node::{
     Node, NodeOptions,
     config::Reach,
+    consent::Consent,
     consortium::Draft,
     events::{NoObserver, Observer},
     home::Home,
@@ -133,6 +134,7 @@ impl Consortium {
             consortium,
             listen: vec![ANY_PORT.parse().unwrap()],
             reach: Reach::default(),
+            consent: Consent::default(),
             peers,
         }
     }

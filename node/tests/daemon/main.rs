@@ -10,6 +10,7 @@ mod evidence;
 mod failover;
 mod founding;
 mod full_disk;
+mod guard;
 mod membership;
 mod process;
 mod refused;

@@ -64,6 +64,7 @@ impl Driver {
             Output::PassOn { vector, to } => self.pass_on(vector, to),
             Output::Unmask(survivors, plan) => self.unmask(survivors, *plan),
             Output::Audit(published, plan) => self.audit(&published, *plan),
+            Output::Declined { who, phase, reason } => self.declined(who, phase, reason).await,
             Output::Fault(fault) => {
                 if self.worth_a_warning() {
                     tracing::warn!(peer = %fault.who, phase = %fault.phase, fault = %fault.kind, "peer at fault");
@@ -111,6 +112,7 @@ impl Driver {
             kept.mark_sent(running.round.number()).map_err(|error| format!("the input's file: {error}"))?;
         }
         self.ledger.journal(&entry).map_err(|error| error.to_string())?;
+        self.state.grounds.note(&entry);
         let Some(running) = &mut self.state.running else { return Ok(()) };
         match entry {
             JournalEntry::RosterAccepted { keys, .. } => {

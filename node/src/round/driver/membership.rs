@@ -155,7 +155,7 @@ impl Driver {
         };
         let Task { label, query, .. } = pending.task;
         let submission = Submission { leaves, reduce, label, query, clip: pending.clip };
-        match check(&self.manifest, submission) {
+        match check(&self.manifest, &self.consent, submission) {
             Ok(checked) => {
                 self.state.pending = Some(Pending::new(checked, pending.kept, pending.reply));
             }

@@ -28,6 +28,12 @@ impl Driver {
             }
             return;
         }
+        if let Some(reason) = self.state.grounds.held_back().map(ToString::to_string) {
+            if direct {
+                self.decline(&offer, &reason);
+            }
+            return;
+        }
         let waiting = self.state.pending.as_ref().map(|pending| pending.task.digest());
         match waiting {
             None => {
@@ -66,6 +72,9 @@ impl Driver {
         if self.state.running.is_some() {
             return;
         }
+        if self.hold_back() {
+            return;
+        }
         while let Some(pending) = &self.state.pending {
             let (task, now) = (pending.task.digest(), self.now());
             let DriverState { peers, gathering, offers, .. } = &mut self.state;
@@ -77,6 +86,7 @@ impl Driver {
                     self.state.wake = until;
                     return;
                 }
+                Decision::Start if self.would_be_refused() => return,
                 Decision::Start => return self.begin().await,
                 Decision::NextRound => {
                     let round = self.state.gathering.round;
@@ -123,6 +133,8 @@ impl Driver {
             number,
             task: task.clone(),
             seen: self.state.seen.clone(),
+            guard: Arc::new(self.guard(&task)),
+            aggregates: self.consent.aggregate,
             away: self.state.peers.away().clone(),
             excluded: self.state.peers.excluded().clone(),
         };
@@ -130,6 +142,9 @@ impl Driver {
             Ok(terms) => terms,
             Err(error) => return self.fail_round(&error.to_string()).await,
         };
+        if let Err(reason) = self.consent.check(&terms) {
+            return self.give_back(reason);
+        }
         let (running, deeds) = match Running::begin(setup, terms, self.now()) {
             Ok(begun) => begun,
             Err(reason) => return self.fail_round(&reason).await,
@@ -141,6 +156,10 @@ impl Driver {
         for peer in self.state.peers.all_connected() {
             self.heed(peer).await;
         }
+        // who has passed its turn before this node was ready for the round
+        for (from, abort) in self.state.passes.clone() {
+            self.feed(Input::Message(from, Box::new(Message::Abort(abort)))).await;
+        }
         for (place, offer) in self.state.offers.take(number) {
             match offer.contract(place, &task) {
                 Some(contract) => {
@@ -150,5 +169,15 @@ impl Driver {
                 None => self.decline(&offer, OTHER_TASK),
             }
         }
+    }
+
+    /// Tells the others where this node is, and what it waits with.
+    pub(super) fn publish_status(&self) {
+        // nobody waits for an input that has no part in rounds for now
+        let free = self.state.grounds.held_back().is_none();
+        let task = self.state.pending.as_ref().filter(|_| free).map(|pending| &pending.task);
+        let (waiting, summary) = (task.map(|task| task.digest()), task.map(Summary::of));
+        let (epoch, round) = (self.manifest.epoch(), self.state.gathering.round);
+        self.network.set_status(Status { epoch, round, waiting, summary }.encode());
     }
 }
