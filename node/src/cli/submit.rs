@@ -42,7 +42,7 @@ pub(super) struct Arguments {
     /// The result is the mean, not the sum
     #[arg(long)]
     mean: bool,
-    /// Says that inputs with this label are the same data again
+    /// Says that inputs with this label are the same data again: this node votes for no two sums of it that differ by a few members
     #[arg(long, value_name = "L")]
     label: Option<String>,
     /// The model or question that the input answers: a file, or its SHA-256 in hexadecimal

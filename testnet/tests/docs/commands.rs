@@ -43,7 +43,9 @@ fn calls_in(program: &str, page: &PathBuf) -> Vec<Shown> {
             _ => None,
         };
         let Some(command) = command else { continue };
-        let words: Vec<&str> = command.split_whitespace().take_while(|word| !word.starts_with('#')).collect();
+        // what follows is for the shell, or for people
+        let words = command.split_whitespace().take_while(|word| !word.starts_with(['#', '>']));
+        let words: Vec<&str> = words.collect();
         if let Some(arguments) = arguments(program, &words) {
             let place = format!("{}:{}: {command}", page.display(), number + 1);
             let arguments = arguments.iter().map(ToString::to_string).collect();
