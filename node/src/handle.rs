@@ -6,6 +6,7 @@ use consort_protocol::manifest::Chain;
 use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::{
+    config::Limits,
     inputs::Kept,
     ledger::Records,
     network::Network,
@@ -25,6 +26,7 @@ pub struct Handle {
     pub(crate) commands: mpsc::Sender<Command>,
     pub(crate) records: Records,
     pub(crate) results: Arc<Results>,
+    pub(crate) limits: watch::Receiver<Limits>,
 }
 
 /// What becomes of an input; nothing comes where the node stops before.

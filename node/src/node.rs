@@ -16,7 +16,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     addresses,
-    config::Reach,
+    config::{Limits, OverLimit, Reach},
     events::{NodeEvent, Observer},
     exhibits::Exhibits,
     handle::Handle,
@@ -45,6 +45,8 @@ pub struct NodeOptions {
     pub listen: Vec<Multiaddr>,
     /// How others reach it beside these.
     pub reach: Reach,
+    /// What it spends on rounds.
+    pub limits: Limits,
     /// Addresses to begin with, beside the manifest's.
     pub peers: Vec<Multiaddr>,
 }
@@ -107,6 +109,9 @@ pub enum SubmitError {
     /// No round can be for it: the vector or the label does not fit the policy.
     #[error(transparent)]
     Task(#[from] ContractError),
+    /// It is more than this node spends.
+    #[error(transparent)]
+    Limit(#[from] OverLimit),
     /// A value does not fit the vector.
     #[error(transparent)]
     Input(#[from] InputError),
@@ -139,6 +144,7 @@ pub struct Node {
     commands: mpsc::Sender<Command>,
     records: Records,
     results: Arc<Results>,
+    limits: watch::Sender<Limits>,
     stop: CancellationToken,
     driver: thread::JoinHandle<()>,
 }
@@ -175,7 +181,7 @@ impl Node {
         observer: Arc<dyn Observer>,
         with: impl FnOnce(&mut Driver),
     ) -> Result<Self, StartError> {
-        let NodeOptions { home, identity, consortium, listen, reach, peers } = options;
+        let NodeOptions { home, identity, consortium, listen, reach, limits, peers } = options;
         let manifest = consortium.manifest().clone();
         let home_error = |source| StartError::Home { path: home.path().to_path_buf(), source };
         let ledger = Ledger::open(&home.ledger())?;
@@ -203,6 +209,7 @@ impl Node {
         let (network, events) = network::start(config)?;
         let (commands, receiver) = mpsc::channel(limits::MAX_COMMANDS);
         let stop = CancellationToken::new();
+        let limits = watch::Sender::new(limits);
         let (in_force, consortium_in_force) = watch::channel(Arc::new(consortium.clone()));
         let mut driver = Driver {
             manifest,
@@ -214,6 +221,7 @@ impl Node {
             commands: receiver,
             ledger,
             results: results.clone(),
+            limits: limits.subscribe(),
             exhibits: Exhibits::new(home.evidence()),
             observer: observer.clone(),
             stop: stop.clone(),
@@ -229,7 +237,16 @@ impl Node {
             .name("rounds".into())
             .spawn(move || runtime.block_on(driver.run()))
             .map_err(home_error)?;
-        Ok(Self { consortium: consortium_in_force, network, commands, records, results, stop, driver })
+        Ok(Self {
+            consortium: consortium_in_force,
+            network,
+            commands,
+            records,
+            results,
+            limits,
+            stop,
+            driver,
+        })
     }
 
     /// The network below.
@@ -267,6 +284,7 @@ impl Node {
             commands: self.commands.clone(),
             records: self.records.clone(),
             results: self.results.clone(),
+            limits: self.limits.subscribe(),
         }
     }
 
@@ -278,6 +296,7 @@ impl Node {
         let manifest = self.consortium.borrow().manifest().clone();
         let checked = tokio::task::spawn_blocking(move || check(&manifest, submission)).await;
         let checked = checked.map_err(|_| SubmitError::Stopped)??;
+        self.limits.borrow().check_input(checked.elements)?;
         let (reply, result) = oneshot::channel();
         let pending = Pending::new(checked, None, reply);
         self.commands.send(Command::Submit(pending)).await.map_err(|_| SubmitError::Stopped)?;
@@ -288,6 +307,20 @@ impl Node {
     /// to leave stays in its round.
     pub async fn withdraw(&self) -> bool {
         self.handle().withdraw().await
+    }
+
+    /// What this node spends from now on.
+    pub fn set_limits(&self, limits: Limits) {
+        self.limits.send_replace(limits);
+    }
+
+    /// Begins no further round, and returns once no running one needs this node: at once, or when it has ended.
+    /// [`Self::shutdown`] has to follow.
+    pub async fn finish(&self) {
+        let (reply, finished) = oneshot::channel();
+        if self.commands.send(Command::Finish(reply)).await.is_ok() {
+            let _ = finished.await;
+        }
     }
 
     /// Leaves the running round and stops.
@@ -306,6 +339,8 @@ pub(crate) struct Checked {
     /// The owner's own clip, in place of the policy's.
     pub(crate) clip: Option<f64>,
     pub(crate) task: Task,
+    /// Elements of all its arrays.
+    pub(crate) elements: u64,
     pub(crate) input: ValidInput,
 }
 
@@ -326,7 +361,7 @@ pub(crate) fn check(manifest: &Arc<Manifest>, submission: Submission) -> Result<
     let terms = Terms::new(manifest.clone(), 0, 0, 0, task)?;
     let task = terms.contract().task.clone();
     let input = ValidInput::new(Input { leaves, weight }, &task.spec, terms.layout())?;
-    Ok(Checked { manifest: *manifest.digest(), clip, task, input })
+    Ok(Checked { manifest: *manifest.digest(), clip, task, elements: terms.layout().elements(), input })
 }
 
 pub(crate) fn manifest_addresses(

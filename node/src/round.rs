@@ -19,6 +19,7 @@ pub(crate) mod fuzzing;
 mod intake;
 mod offers;
 mod pass_on;
+mod places;
 pub(crate) mod results;
 mod running;
 mod schedule;

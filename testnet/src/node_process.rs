@@ -108,6 +108,7 @@ async fn serve(home: Home, assignment: Assignment, mut orders: mpsc::Receiver<Or
         consortium,
         listen: config.listen,
         reach: config.reach,
+        limits: config.limits,
         peers: assignment.peers.iter().map(|peer| peer.parse()).collect::<Result<_, _>>()?,
     };
     let node = Arc::new(start(options, narrator.clone(), &assignment)?);

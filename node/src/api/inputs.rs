@@ -26,7 +26,7 @@ use crate::{
     node::{Checked, Reduce, check},
 };
 
-use super::{Problem, Shared, largest_body, status};
+use super::{Problem, Shared, status};
 
 /// A piece of a body on its way to disk; `None` once it is complete.
 type Piece = Option<hyper::body::Bytes>;
@@ -73,7 +73,7 @@ pub(super) async fn hand_in(
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, Problem> {
-    let largest = largest_body(&shared.manifest());
+    let largest = shared.largest_body();
     let announced = headers.get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok());
     if announced.is_some_and(|length: u64| length > largest) {
         return Err(too_large(largest));
@@ -161,6 +161,8 @@ fn take_in(
         InputFileError::Npy { .. } => Problem::unusable(&error),
     })?;
     let checked = check(&shared.manifest(), parameters.submission(arrays)).map_err(Problem::unusable)?;
+    let allowed = shared.handle.limits.borrow().check_input(checked.elements);
+    allowed.map_err(|over| Problem::new(StatusCode::PAYLOAD_TOO_LARGE, over))?;
     let id = InputId::random().map_err(Problem::internal)?;
     let kept = store.keep(draft, id).map_err(|error| Problem::disk(&error))?;
     Ok((kept, checked))
@@ -309,7 +311,7 @@ fn unknown() -> Problem {
 
 fn too_large(largest: u64) -> Problem {
     let detail = format!(
-        "the body is over {largest} bytes, which hold the largest vector of this consortium (max_vector in its manifest)"
+        "the body is over {largest} bytes, which hold the largest vector that this consortium (max_vector in its manifest) and this node (limits.memory_mib in its config.toml) allow"
     );
     Problem::new(StatusCode::PAYLOAD_TOO_LARGE, detail)
 }

@@ -11,6 +11,9 @@ mod lies;
 mod looking;
 mod membership;
 mod starting;
+mod stopping;
+mod vectors;
+mod waiting;
 
 pub(crate) use ending::RECENT;
 #[cfg(feature = "lies")]
@@ -53,6 +56,7 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use crate::{
+    config::Limits,
     events::{NodeEvent, Observer},
     exhibits::Exhibits,
     inputs::Kept,
@@ -70,6 +74,7 @@ use super::{
     intake::Intake,
     offers::{Offer, Offers},
     pass_on::pass_on,
+    places::Places,
     results::Results,
     running::Running,
     schedule::{Decision, Gathering, Peers},
@@ -100,7 +105,7 @@ impl Pending {
         kept: Option<Kept>,
         reply: oneshot::Sender<Result<RoundResult, SubmitError>>,
     ) -> Self {
-        let Checked { manifest, clip, task, input } = checked;
+        let Checked { manifest, clip, task, input, .. } = checked;
         Self { manifest, clip, task, input: Arc::new(input), kept, reply }
     }
 }
@@ -129,6 +134,8 @@ pub(crate) enum Command {
     Adopt(Vec<SignedManifest>, oneshot::Sender<Result<Option<Tally>, ManifestError>>),
     /// Asks how things are.
     Look(oneshot::Sender<View>),
+    /// Begins no further round; answered once nothing is lost by stopping.
+    Finish(oneshot::Sender<()>),
 }
 
 /// A job of a round is done; the number tells rounds apart.
@@ -152,6 +159,8 @@ pub(crate) struct Driver {
     pub(crate) commands: mpsc::Receiver<Command>,
     pub(crate) ledger: Ledger,
     pub(crate) results: Arc<Results>,
+    /// What it spends as an aggregator.
+    pub(crate) limits: watch::Receiver<Limits>,
     pub(crate) exhibits: Exhibits,
     pub(crate) observer: Arc<dyn Observer>,
     pub(crate) stop: CancellationToken,
@@ -169,6 +178,12 @@ pub(crate) struct DriverState {
     seen: Arc<SeenKeys>,
     pending: Option<Pending>,
     running: Option<Running>,
+    /// Whether no further round begins.
+    finishing: bool,
+    /// Who waits for this node to have nothing more to do.
+    finished: Vec<oneshot::Sender<()>>,
+    /// Places for vectors that are taken in.
+    uploads: Places,
     /// Counts rounds, so that what a job reports after its round is over goes nowhere.
     generation: u64,
     offers: Offers,
@@ -210,6 +225,9 @@ impl DriverState {
             seen: Arc::new(seen),
             pending: None,
             running: None,
+            finishing: false,
+            finished: Vec::new(),
+            uploads: Places::default(),
             generation: 0,
             offers: Offers::default(),
             recent: recent.into(),
@@ -250,6 +268,7 @@ impl Driver {
                     Command::Look(reply) => {
                         let _ = reply.send(self.view());
                     }
+                    Command::Finish(reply) => self.finish(reply),
                 },
                 Some(done) = self.state.done.1.recv() => self.done(done).await,
                 _ = visits.tick() => self.visit().await,
@@ -257,6 +276,7 @@ impl Driver {
             }
             self.change_epoch().await;
             self.schedule().await;
+            self.let_go();
         }
     }
 
@@ -264,29 +284,10 @@ impl Driver {
         self.state.started.elapsed()
     }
 
-    fn submit(&mut self, pending: Pending) {
-        if self.state.pending.is_some() {
-            let reason = "an input is waiting already; it has to be used first";
-            let _ = pending.reply.send(Err(SubmitError::Failed(reason.into())));
-            return;
-        }
-        self.state.pending = Some(pending);
-        self.check_pending();
-        self.publish_status();
-    }
-
-    fn withdraw(&mut self, reply: oneshot::Sender<bool>) {
-        let free = self.state.running.as_ref().is_none_or(|running| !running.sent);
-        if free && let Some(pending) = self.state.pending.take() {
-            let _ = pending.reply.send(Err(SubmitError::Withdrawn));
-            self.state.running = None;
-            self.publish_status();
-        }
-        let _ = reply.send(free);
-    }
-
     fn publish_status(&self) {
-        let task = self.state.pending.as_ref().map(|pending| &pending.task);
+        // nobody waits for a node that stops
+        let stays = !self.state.finishing;
+        let task = self.state.pending.as_ref().filter(|_| stays).map(|pending| &pending.task);
         let (waiting, summary) = (task.map(|task| task.digest()), task.map(Summary::of));
         let (epoch, round) = (self.manifest.epoch(), self.state.gathering.round);
         self.network.set_status(Status { epoch, round, waiting, summary }.encode());

@@ -9,7 +9,7 @@ use std::{
 
 use consort_node::{
     Node, NodeOptions,
-    config::Reach,
+    config::{Limits, Reach},
     consortium::Draft,
     events::{NoObserver, Observer},
     home::Home,
@@ -133,6 +133,7 @@ impl Consortium {
             consortium,
             listen: vec![ANY_PORT.parse().unwrap()],
             reach: Reach::default(),
+            limits: Limits::default(),
             peers,
         }
     }

@@ -28,6 +28,12 @@ impl Driver {
             }
             return;
         }
+        if self.state.finishing {
+            if direct {
+                self.decline(&offer, "this node is stopping");
+            }
+            return;
+        }
         let waiting = self.state.pending.as_ref().map(|pending| pending.task.digest());
         match waiting {
             None => {
@@ -63,7 +69,7 @@ impl Driver {
     pub(super) async fn schedule(&mut self) {
         self.state.wake = None;
         self.catch_up().await;
-        if self.state.running.is_some() {
+        if self.state.running.is_some() || self.state.finishing {
             return;
         }
         while let Some(pending) = &self.state.pending {
