@@ -100,9 +100,16 @@ pub(crate) struct Kept {
     folder: PathBuf,
     id: InputId,
     round: Option<u64>,
+    /// Whether an earlier process took it in.
+    found: bool,
 }
 
 impl Kept {
+    /// Whether it was in the home when this process began.
+    pub(crate) fn was_found(&self) -> bool {
+        self.found
+    }
+
     pub(crate) fn id(&self) -> InputId {
         self.id
     }
@@ -158,7 +165,7 @@ impl Store {
 
     /// Puts an input that was taken in where it survives a restart.
     pub(crate) fn keep(&self, draft: Draft, id: InputId) -> io::Result<Kept> {
-        let kept = Kept { folder: self.0.clone(), id, round: None };
+        let kept = Kept { folder: self.0.clone(), id, round: None, found: false };
         draft.persist(&kept.path())?;
         sync(&self.0)?;
         Ok(kept)
@@ -175,7 +182,7 @@ impl Store {
             match state.strip_prefix(ROUND).and_then(|round| round.parse().ok()) {
                 Some(round) => found.push(Found::Sent(id, round)),
                 None if state == WAITING => {
-                    found.push(Found::Waiting(Kept { folder: self.0.clone(), id, round: None }));
+                    found.push(Found::Waiting(Kept { folder: self.0.clone(), id, round: None, found: true }));
                 }
                 None => {}
             }

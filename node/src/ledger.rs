@@ -3,6 +3,7 @@
 //! redb locks the file, so a second daemon on the same home is refused. Every write is on disk when the
 //! call returns.
 
+mod file;
 mod records;
 #[cfg(test)]
 mod tests;
@@ -19,11 +20,10 @@ use consort_protocol::{
     roster::SeenKeys,
     signing::Signed,
 };
-use redb::{
-    Database, ReadableDatabase as _, ReadableTable as _, ReadableTableMetadata as _, TableDefinition,
-};
+use redb::{ReadableTable as _, ReadableTableMetadata as _, TableDefinition, WriteTransaction};
 use serde::{Deserialize, Serialize};
 
+use file::File;
 pub use records::Records;
 
 const JOURNAL: TableDefinition<'_, u64, &[u8]> = TableDefinition::new("journal");
@@ -43,9 +43,6 @@ const ROUNDS_KEPT: u64 = 1 << 14;
 /// Journal entries that are kept: hundreds of rounds more than any message in flight can refer to.
 const JOURNAL_ENTRIES: u64 = 8192;
 
-/// Memory for pages of the file: entries are written once and read again at the next start only.
-const CACHE_BYTES: usize = 1 << 20;
-
 /// Why the ledger cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum LedgerError {
@@ -53,7 +50,9 @@ pub enum LedgerError {
     #[error("{0} is in use: another node runs on this home")]
     InUse(String),
     /// Written by a later version.
-    #[error("{path} has format {found}, this version reads up to {FORMAT}: upgrade consort")]
+    #[error(
+        "{path} has format {found}, this version reads up to {FORMAT}: a newer consort wrote it; use that one"
+    )]
     Format {
         /// Where.
         path: String,
@@ -108,7 +107,7 @@ pub struct RoundRecord {
 
 /// The open ledger of a home.
 pub struct Ledger {
-    database: Arc<Database>,
+    file: Arc<File>,
     next: u64,
 }
 
@@ -118,42 +117,22 @@ impl Ledger {
     /// # Errors
     /// [`LedgerError`]: in use, of a later format, or damaged.
     pub fn open(path: &Path) -> Result<Self, LedgerError> {
-        let name = path.display().to_string();
-        let mut builder = Database::builder();
-        builder.set_cache_size(CACHE_BYTES);
-        // without it a page that was altered on disk is believed, or makes the process panic
-        builder.set_check_integrity_on_open(true);
-        let database = builder.create(path).map_err(|error| match error {
-            redb::DatabaseError::DatabaseAlreadyOpen => LedgerError::InUse(name.clone()),
-            other => LedgerError::Open { path: name.clone(), reason: other.to_string() },
-        })?;
-        let write = database.begin_write().map_err(failed)?;
-        let found = {
-            let mut meta = write.open_table(META).map_err(failed)?;
-            let found = meta.get("format").map_err(failed)?.map(|value| value.value());
-            if found.is_none() {
-                meta.insert("format", FORMAT).map_err(failed)?;
-            }
-            found.unwrap_or(FORMAT)
-        };
-        if found > FORMAT {
-            return Err(LedgerError::Format { path: name, found });
-        }
-        let next = {
+        let file = File::open(path)?;
+        let next = file.write(|write| {
+            upgrade(write, path)?;
             let journal = write.open_table(JOURNAL).map_err(failed)?;
             write.open_table(ROUNDS).map_err(failed)?;
             write.open_table(ROSTERS).map_err(failed)?;
             write.open_table(EVIDENCE).map_err(failed)?;
-            journal.last().map_err(failed)?.map_or(0, |(key, _)| key.value().saturating_add(1))
-        };
-        write.commit().map_err(failed)?;
-        Ok(Self { database: Arc::new(database), next })
+            Ok(journal.last().map_err(failed)?.map_or(0, |(key, _)| key.value().saturating_add(1)))
+        })?;
+        Ok(Self { file: Arc::new(file), next })
     }
 
     /// What is recorded, for whoever reads beside the one who writes. The file stays locked while it lives.
     #[must_use]
     pub fn records(&self) -> Records {
-        Records::new(self.database.clone())
+        Records::new(self.file.clone())
     }
 
     /// Puts an entry on disk before anything that follows from it leaves the process.
@@ -162,15 +141,14 @@ impl Ledger {
     /// [`LedgerError`] where it is not on disk; then nothing may follow.
     pub fn journal(&mut self, entry: &JournalEntry) -> Result<(), LedgerError> {
         let bytes = codec::encode(entry)?;
-        let write = self.database.begin_write().map_err(failed)?;
-        {
+        self.file.write(|write| {
             let mut journal = write.open_table(JOURNAL).map_err(failed)?;
             journal.insert(self.next, bytes.as_slice()).map_err(failed)?;
             if let Some(oldest) = self.next.checked_sub(JOURNAL_ENTRIES) {
                 journal.remove(oldest).map_err(failed)?;
             }
-        }
-        write.commit().map_err(failed)?;
+            Ok(())
+        })?;
         self.next += 1;
         Ok(())
     }
@@ -182,8 +160,7 @@ impl Ledger {
     pub fn record(&self, record: &RoundRecord, roster: Option<&Signed<Roster>>) -> Result<(), LedgerError> {
         let bytes = codec::encode(record)?;
         let roster = roster.map(codec::encode).transpose()?;
-        let write = self.database.begin_write().map_err(failed)?;
-        {
+        self.file.write(|write| {
             let mut rounds = write.open_table(ROUNDS).map_err(failed)?;
             let mut rosters = write.open_table(ROSTERS).map_err(failed)?;
             rounds.insert(record.round, bytes.as_slice()).map_err(failed)?;
@@ -196,8 +173,8 @@ impl Ledger {
                     rosters.remove(oldest).map_err(failed)?;
                 }
             }
-        }
-        write.commit().map_err(failed)
+            Ok(())
+        })
     }
 
     /// Keeps what convicts a member; the first record of each stays, so there are no more than members.
@@ -206,14 +183,13 @@ impl Ledger {
     /// [`LedgerError`] where it is not on disk.
     pub fn convict(&self, culprit: &MemberId, evidence: &Evidence) -> Result<(), LedgerError> {
         let bytes = codec::encode(evidence)?;
-        let write = self.database.begin_write().map_err(failed)?;
-        {
+        self.file.write(|write| {
             let mut table = write.open_table(EVIDENCE).map_err(failed)?;
             if table.get(&culprit.0).map_err(failed)?.is_none() {
                 table.insert(&culprit.0, bytes.as_slice()).map_err(failed)?;
             }
-        }
-        write.commit().map_err(failed)
+            Ok(())
+        })
     }
 
     /// One record for each member that was convicted.
@@ -221,7 +197,7 @@ impl Ledger {
     /// # Errors
     /// [`LedgerError`] where the file is damaged.
     pub fn evidence(&self) -> Result<Vec<Evidence>, LedgerError> {
-        let read = self.database.begin_read().map_err(failed)?;
+        let read = self.file.read()?;
         let table = read.open_table(EVIDENCE).map_err(failed)?;
         let records = table.iter().map_err(failed)?;
         records.map(|entry| Ok(codec::decode(entry.map_err(failed)?.1.value())?)).collect()
@@ -240,7 +216,7 @@ impl Ledger {
     /// # Errors
     /// [`LedgerError`] where the file is damaged.
     pub fn recent(&self, count: usize) -> Result<Vec<Published>, LedgerError> {
-        let read = self.database.begin_read().map_err(failed)?;
+        let read = self.file.read()?;
         let rounds = read.open_table(ROUNDS).map_err(failed)?;
         let mut recent = Vec::new();
         for entry in rounds.iter().map_err(failed)?.rev().take(count) {
@@ -257,7 +233,7 @@ impl Ledger {
     /// # Errors
     /// [`LedgerError`] where the file is damaged.
     pub fn next_round(&self) -> Result<u64, LedgerError> {
-        let read = self.database.begin_read().map_err(failed)?;
+        let read = self.file.read()?;
         let rounds = read.open_table(ROUNDS).map_err(failed)?;
         let mut next = rounds.last().map_err(failed)?.map_or(0, |(round, _)| round.value().saturating_add(1));
         self.replay(|entry| {
@@ -283,7 +259,7 @@ impl Ledger {
     }
 
     fn replay(&self, mut each: impl FnMut(JournalEntry)) -> Result<(), LedgerError> {
-        let read = self.database.begin_read().map_err(failed)?;
+        let read = self.file.read()?;
         let journal = read.open_table(JOURNAL).map_err(failed)?;
         for entry in journal.iter().map_err(failed)? {
             let (_, bytes) = entry.map_err(failed)?;
@@ -291,6 +267,20 @@ impl Ledger {
         }
         Ok(())
     }
+}
+
+/// Brings a file to the format of this version, within the transaction in which it is opened: a file is of one
+/// format or of the other, whatever ends the process.
+fn upgrade(write: &WriteTransaction, path: &Path) -> Result<(), LedgerError> {
+    let mut meta = write.open_table(META).map_err(failed)?;
+    let found = meta.get("format").map_err(failed)?.map(|value| value.value());
+    if let Some(found) = found.filter(|found| *found > FORMAT) {
+        return Err(LedgerError::Format { path: path.display().to_string(), found });
+    }
+    if found != Some(FORMAT) {
+        meta.insert("format", FORMAT).map_err(failed)?;
+    }
+    Ok(())
 }
 
 fn failed(error: impl ToString) -> LedgerError {

@@ -267,8 +267,11 @@ pub const ROUND_MIB: u64 = 16 << 10;
 pub const UPLOADS: u16 = 64;
 
 /// How long a node that is told to stop works on the round that it is needed in. What is left of the 15 s in which it
-/// has to end is for the network.
-pub const FINISH_PATIENCE: Duration = Duration::from_secs(10);
+/// has to end is for those who fetch the aggregate, and for the network.
+pub const FINISH_PATIENCE: Duration = Duration::from_secs(8);
+
+/// How long the local API of a node that stops goes on after its last round.
+pub const API_LINGER: Duration = Duration::from_secs(2);
 
 /// Allows a burst, then a steady rate.
 #[derive(Debug, Clone)]

@@ -197,7 +197,7 @@ impl Node {
         };
         let remembered = config.remembered.clone();
         let recent = ledger.recent(RECENT)?;
-        let state = DriverState::new(
+        let mut state = DriverState::new(
             &consortium,
             identity.id(),
             ledger.next_round()?,
@@ -206,6 +206,7 @@ impl Node {
             ledger.evidence()?,
         );
         let records = ledger.records();
+        state.recall(&records)?;
         let (network, events) = network::start(config)?;
         let (commands, receiver) = mpsc::channel(limits::MAX_COMMANDS);
         let stop = CancellationToken::new();
@@ -314,13 +315,11 @@ impl Node {
         self.limits.send_replace(limits);
     }
 
-    /// Begins no further round, and returns once no running one needs this node: at once, or when it has ended.
-    /// [`Self::shutdown`] has to follow.
-    pub async fn finish(&self) {
+    /// Begins no further round, and returns once no running one needs this node: at once, or when it has ended. Gives
+    /// whether one has. [`Self::shutdown`] has to follow.
+    pub async fn finish(&self) -> bool {
         let (reply, finished) = oneshot::channel();
-        if self.commands.send(Command::Finish(reply)).await.is_ok() {
-            let _ = finished.await;
-        }
+        self.commands.send(Command::Finish(reply)).await.is_ok() && finished.await.unwrap_or(false)
     }
 
     /// Leaves the running round and stops.

@@ -20,6 +20,7 @@ mod intake;
 mod offers;
 mod pass_on;
 mod places;
+mod reminders;
 pub(crate) mod results;
 mod running;
 mod schedule;

@@ -333,6 +333,7 @@ impl Observer for Narrator {
                 NodeEvent::Proposed { .. }
                 | NodeEvent::Epoch(_)
                 | NodeEvent::Removed { .. }
+                | NodeEvent::Restored { .. }
                 | NodeEvent::Forked(_) => None,
                 NodeEvent::Fault(_) | NodeEvent::Aggregated { .. } => None,
                 NodeEvent::RoundOver { round: number, attempts, .. } => {

@@ -148,8 +148,11 @@ async fn serve(
     tokio::select! {
         _ = terminate.recv() => tracing::warn!("told twice: leaving the round as it is"),
         _ = interrupt.recv() => tracing::warn!("told twice: leaving the round as it is"),
-        ended = tokio::time::timeout(limits::FINISH_PATIENCE, node.finish()) => if ended.is_err() {
-            tracing::warn!("the round does not end in time: leaving it as it is");
+        ended = tokio::time::timeout(limits::FINISH_PATIENCE, node.finish()) => match ended {
+            // whoever waits for its aggregate asks several times a second
+            Ok(true) => tokio::time::sleep(limits::API_LINGER).await,
+            Ok(false) => {}
+            Err(_) => tracing::warn!("the round does not end in time: leaving it as it is"),
         },
     }
     let stop = async {

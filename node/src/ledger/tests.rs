@@ -51,6 +51,29 @@ fn entries(ledger: &Ledger) -> Vec<JournalEntry> {
     entries
 }
 
+fn fill(
+    ledger: &Ledger,
+    table: TableDefinition<'_, u64, &'static [u8]>,
+    entries: impl IntoIterator<Item = (u64, Vec<u8>)>,
+) {
+    let written = ledger.file.write(|write| {
+        let mut table = write.open_table(table).unwrap();
+        for (key, value) in entries {
+            table.insert(key, value.as_slice()).unwrap();
+        }
+        Ok(())
+    });
+    written.unwrap();
+}
+
+fn set_format(ledger: &Ledger, format: u64) {
+    let written = ledger.file.write(|write| {
+        write.open_table(META).unwrap().insert("format", format).unwrap();
+        Ok(())
+    });
+    written.unwrap();
+}
+
 #[test]
 fn a_new_ledger_begins_at_round_0() {
     let ledger = Folder::new().open();
@@ -117,9 +140,7 @@ fn a_second_process_on_the_same_ledger_is_refused() {
 fn a_later_format_is_refused_and_left_as_it_is() {
     let folder = Folder::new();
     let ledger = folder.open();
-    let write = ledger.database.begin_write().unwrap();
-    write.open_table(META).unwrap().insert("format", FORMAT + 1).unwrap();
-    write.commit().unwrap();
+    set_format(&ledger, FORMAT + 1);
     drop(ledger);
     for _ in 0..2 {
         let error = Ledger::open(&folder.path()).err().unwrap();
@@ -131,14 +152,11 @@ fn a_later_format_is_refused_and_left_as_it_is() {
 fn the_journal_is_bounded_and_forgets_the_oldest() {
     let folder = Folder::new();
     let mut ledger = folder.open();
-    let write = ledger.database.begin_write().unwrap();
-    {
-        let mut journal = write.open_table(JOURNAL).unwrap();
-        for number in 0..JOURNAL_ENTRIES {
-            journal.insert(number, codec::encode(&joined(number)).unwrap().as_slice()).unwrap();
-        }
-    }
-    write.commit().unwrap();
+    fill(
+        &ledger,
+        JOURNAL,
+        (0..JOURNAL_ENTRIES).map(|number| (number, codec::encode(&joined(number)).unwrap())),
+    );
     ledger.next = JOURNAL_ENTRIES;
     ledger.journal(&joined(JOURNAL_ENTRIES)).unwrap();
     ledger.journal(&joined(JOURNAL_ENTRIES + 1)).unwrap();
@@ -152,15 +170,9 @@ fn the_journal_is_bounded_and_forgets_the_oldest() {
 fn rounds_are_bounded_and_the_oldest_are_forgotten() {
     let folder = Folder::new();
     let ledger = folder.open();
-    let write = ledger.database.begin_write().unwrap();
-    {
-        let mut rounds = write.open_table(ROUNDS).unwrap();
-        for round in 0..ROUNDS_KEPT {
-            // every other round was missed
-            rounds.insert(2 * round, codec::encode(&record(2 * round)).unwrap().as_slice()).unwrap();
-        }
-    }
-    write.commit().unwrap();
+    // every other round was missed
+    let rounds = (0..ROUNDS_KEPT).map(|round| (2 * round, codec::encode(&record(2 * round)).unwrap()));
+    fill(&ledger, ROUNDS, rounds);
     ledger.record(&record(2 * ROUNDS_KEPT), None).unwrap();
     assert_eq!(ledger.round(0).unwrap(), None);
     assert_eq!(ledger.round(2).unwrap(), Some(record(2)));
@@ -217,11 +229,24 @@ fn a_damaged_file_is_an_error_and_never_a_panic() {
 fn an_entry_of_another_kind_is_an_error() {
     let folder = Folder::new();
     let ledger = folder.open();
-    let write = ledger.database.begin_write().unwrap();
-    write.open_table(JOURNAL).unwrap().insert(0, [0xFF; 3].as_slice()).unwrap();
-    write.open_table(ROUNDS).unwrap().insert(0, [0xFF; 3].as_slice()).unwrap();
-    write.commit().unwrap();
+    fill(&ledger, JOURNAL, [(0, vec![0xFF; 3])]);
+    fill(&ledger, ROUNDS, [(0, vec![0xFF; 3])]);
     assert!(matches!(ledger.next_round(), Err(LedgerError::Entry(_))));
     assert!(matches!(ledger.seen_keys().err(), Some(LedgerError::Entry(_))));
     assert!(matches!(ledger.round(0), Err(LedgerError::Entry(_))));
+}
+
+#[test]
+fn after_a_failed_write_the_file_is_opened_again_with_the_next_one() {
+    let folder = Folder::new();
+    let mut ledger = folder.open();
+    ledger.journal(&joined(0)).unwrap();
+    let records = ledger.records();
+    let failed = ledger.file.write::<()>(|_| Err(LedgerError::Database("No space left on device".into())));
+    assert!(failed.is_err());
+    // nobody holds the file now, and nothing of what failed is in it
+    drop(folder.open());
+    ledger.record(&record(0), None).unwrap();
+    assert!(Ledger::open(&folder.path()).is_err(), "it is locked again");
+    assert_eq!((entries(&ledger), records.round(0).unwrap()), (vec![joined(0)], Some(record(0))));
 }

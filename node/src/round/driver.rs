@@ -12,6 +12,7 @@ mod looking;
 mod membership;
 mod starting;
 mod stopping;
+mod telling;
 mod vectors;
 mod waiting;
 
@@ -75,6 +76,7 @@ use super::{
     offers::{Offer, Offers},
     pass_on::pass_on,
     places::Places,
+    reminders::{OwnWords, Reminders},
     results::Results,
     running::Running,
     schedule::{Decision, Gathering, Peers},
@@ -134,8 +136,8 @@ pub(crate) enum Command {
     Adopt(Vec<SignedManifest>, oneshot::Sender<Result<Option<Tally>, ManifestError>>),
     /// Asks how things are.
     Look(oneshot::Sender<View>),
-    /// Begins no further round; answered once nothing is lost by stopping.
-    Finish(oneshot::Sender<()>),
+    /// Begins no further round; answered once nothing is lost by stopping, with whether a round ended before.
+    Finish(oneshot::Sender<bool>),
 }
 
 /// A job of a round is done; the number tells rounds apart.
@@ -180,13 +182,19 @@ pub(crate) struct DriverState {
     running: Option<Running>,
     /// Whether no further round begins.
     finishing: bool,
-    /// Who waits for this node to have nothing more to do.
-    finished: Vec<oneshot::Sender<()>>,
+    /// Who waits for this node to have nothing more to do, and whether it had when they asked.
+    finished: Vec<(oneshot::Sender<bool>, bool)>,
     /// Places for vectors that are taken in.
     uploads: Places,
     /// Counts rounds, so that what a job reports after its round is over goes nowhere.
     generation: u64,
     offers: Offers,
+    /// What this home remembers of this node's words.
+    own_words: OwnWords,
+    /// Whether that is less than this node has said.
+    restored: bool,
+    /// What the others said last.
+    reminders: Reminders,
     /// Results of the last rounds, for those who have missed them.
     recent: VecDeque<Published>,
     /// One record for each member that was convicted.
@@ -230,6 +238,9 @@ impl DriverState {
             uploads: Places::default(),
             generation: 0,
             offers: Offers::default(),
+            own_words: OwnWords::before(round),
+            restored: false,
+            reminders: Reminders::default(),
             recent: recent.into(),
             evidence,
             warnings: TokenBucket::new(limits::WARNINGS, limits::WARNINGS_PER_SECOND, Instant::now()),
@@ -298,6 +309,7 @@ impl Driver {
             Event::Connected(peer) => {
                 self.state.peers.connected(peer);
                 self.report_peers().await;
+                self.remind(peer);
                 self.show_evidence(peer);
                 self.feed(Input::Connected(peer)).await;
                 self.heed(peer).await;
@@ -372,22 +384,10 @@ impl Driver {
             Message::Contract(contract) => self.contract(from, *contract, true).await,
             Message::Evidence(evidence) => self.evidence(*evidence, Some(from)).await,
             Message::Manifest(signed) => self.heard(from, *signed).await,
+            Message::Reminder(reminder) => self.reminded(from, &reminder).await,
             _ if asks_for.is_some_and(|session| self.answer(from, &session)) => {}
             message => self.feed(Input::Message(from, Box::new(message))).await,
         }
-    }
-
-    /// Whoever still waits for a result that is here gets it.
-    fn answer(&mut self, to: MemberId, session: &SessionId) -> bool {
-        let found = self.state.recent.iter().find(|published| published.sum.body.session == *session);
-        let Some(published) = found.cloned() else { return false };
-        self.send(to, &Message::Published(Box::new(published)));
-        true
-    }
-
-    async fn report_peers(&self) {
-        let connected = self.manifest.members().len() - 1 - self.state.peers.away().len();
-        self.observer.notify(NodeEvent::Peers(connected)).await;
     }
 
     /// Whether a warning that a peer can cause should be logged: a flood must not reach the log.

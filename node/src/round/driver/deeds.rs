@@ -19,6 +19,8 @@ impl Driver {
             self.spy();
             while let Some((role, output)) = deeds.pop_front() {
                 if let Err(detail) = self.carry_out(role, output, &mut mine).await {
+                    let round = self.state.running.as_ref().map(|running| running.round.number());
+                    tracing::error!(round, ?role, detail, "this node cannot do its part in the round");
                     // nothing that follows from what could not be done may leave
                     deeds.clear();
                     let now = self.now();
@@ -110,12 +112,20 @@ impl Driver {
         {
             kept.mark_sent(running.round.number()).map_err(|error| format!("the input's file: {error}"))?;
         }
-        self.ledger.journal(&entry).map_err(|error| error.to_string())?;
+        self.ledger
+            .journal(&entry)
+            .map_err(|error| format!("{error}; free or grow the disk of this node's home"))?;
+        if let JournalEntry::Joined { round, attempt, slot } = entry {
+            self.state.own_words.joined(round, attempt, slot);
+        }
         let Some(running) = &mut self.state.running else { return Ok(()) };
         match entry {
             JournalEntry::RosterAccepted { keys, .. } => {
                 Arc::make_mut(&mut self.state.seen).extend(keys);
                 running.session = running.round.member().and_then(|member| member.session()).cloned();
+                if let Some(session) = &running.session {
+                    self.state.reminders.note(session.terms().contract(), &session.roster().body);
+                }
                 running.intake = None;
                 running.root = None;
                 running.passing_on.clear();
@@ -175,7 +185,8 @@ impl Driver {
         }
         match done.work {
             Work::Failed(detail) => {
-                tracing::error!(detail, "work of this round failed");
+                let round = running.round.number();
+                tracing::error!(round, role = ?done.role, detail, "this node cannot do its part in the round");
                 let now = self.now();
                 let Some(running) = &mut self.state.running else { return };
                 let deeds = running.failed(done.role, detail, now);

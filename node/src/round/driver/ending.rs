@@ -52,7 +52,7 @@ impl Driver {
             }
             // its last words could not be journalled; what has left before is not known any more
             None => {
-                let reason = "this node could not write its ledger; free its disk and start it again";
+                let reason = "this node could not write its ledger; free or grow the disk of its home";
                 self.end_without(round, attempts, contract, roster, true, reason).await;
             }
         }
@@ -66,6 +66,14 @@ impl Driver {
         let record = RoundRecord { round, attempts, contract, published: None, threshold: 0 };
         let reason = "the others have gone on to a later round; the input may be in the sum of this one";
         self.end_round(record, None, roster, next, sent.then(|| Err(reason.into()))).await;
+    }
+
+    /// Nothing good can come of a round any more.
+    pub(super) async fn abandon(&mut self, running: Running, reason: &str) {
+        let (round, roster) = (running.round.number(), running.roster());
+        let Running { attempts, session, sent, .. } = running;
+        let contract = session.map(|session| session.terms().contract().clone());
+        self.end_without(round, attempts, contract, roster, sent, reason).await;
     }
 
     async fn end_without(

@@ -135,6 +135,7 @@ impl Driver {
         self.state.gate_due = Some(now + limits::MEMBERSHIP_INTERVAL);
         self.state.peers.renew(manifest, now);
         self.state.told.retain(|id, _| self.manifest.contains(id));
+        self.state.reminders.retain(|id| self.manifest.contains(id));
         self.state.offers = Offers::default();
         self.check_pending();
         let round = self.state.gathering.round;

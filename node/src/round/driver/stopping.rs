@@ -5,10 +5,11 @@ use super::*;
 impl Driver {
     /// Begins no further round, and leaves one that does not need this node. Whoever waits is answered once
     /// none is left.
-    pub(super) fn finish(&mut self, reply: oneshot::Sender<()>) {
+    pub(super) fn finish(&mut self, reply: oneshot::Sender<bool>) {
         self.state.finishing = true;
-        self.state.finished.push(reply);
-        match self.state.running.as_ref().map(|running| (running.round.number(), needs_me(running))) {
+        let running = self.state.running.as_ref().map(|running| (running.round.number(), needs_me(running)));
+        self.state.finished.push((reply, running.is_some_and(|(_, needed)| needed)));
+        match running {
             Some((round, true)) => tracing::info!(round, "finishing this round before stopping"),
             Some((round, false)) => {
                 tracing::info!(round, "leaving this round, in which nothing of the input has left");
@@ -22,8 +23,8 @@ impl Driver {
     /// Answers whoever waits for it that nothing is left to do.
     pub(super) fn let_go(&mut self) {
         if self.state.running.is_none() {
-            for reply in self.state.finished.drain(..) {
-                let _ = reply.send(());
+            for (reply, finished) in self.state.finished.drain(..) {
+                let _ = reply.send(finished);
             }
         }
     }

@@ -11,6 +11,7 @@ impl Driver {
         }
         self.state.pending = Some(pending);
         self.check_pending();
+        self.doubt_pending();
         self.publish_status();
     }
 
