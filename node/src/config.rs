@@ -8,6 +8,7 @@ use libp2p::{Multiaddr, multiaddr::Protocol};
 use serde::{Deserialize, Serialize};
 
 use crate::{
+    consent::Consent,
     consortium::one_line,
     files::{self, read_bounded},
 };
@@ -16,6 +17,21 @@ pub use limits::{Limits, OverLimit};
 
 /// Files larger than this are not read.
 const MAX_FILE_BYTES: u64 = 1 << 20;
+
+/// The section `[consent]` of a new file: nothing is set, so the defaults hold.
+const CONSENT: &str = "\
+# What this node consents to, whatever the manifest allows. It is asked before any key is made; what it refuses is
+# in its log and in `consort status`, and the others are told (docs/operate.md). The values are examples.
+[consent]
+# min_survivors = 6                     # refuse rounds in which a sum might be over fewer members
+# max_vector = 1000000                  # most elements of a vector
+# encodings = [\"integer\", \"fixed\"]     # integers exactly, floats in fixed point
+# reductions = [\"sum\", \"mean\", \"weighted-mean\"]
+# purposes = [{ label = \"ward counts\" }]  # or query = \"64 hexadecimal digits\", or both
+# rounds_per_day = 24                   # within any 24 hours
+# aggregate = true                      # false: it never collects, and passes its turn on
+# differ_by = 2                         # sums of one label: the same members, or at least c + differ_by others
+";
 
 /// A node's own settings. Unknown keys are refused, so that a misspelt one is noticed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -36,6 +52,9 @@ pub struct Config {
     /// What it spends on rounds.
     #[serde(default)]
     pub limits: Limits,
+    /// What this node consents to.
+    #[serde(default)]
+    pub consent: Consent,
 }
 
 /// How others reach this node, beside the addresses that it listens on: the section `[reach]`.
@@ -59,6 +78,7 @@ impl Default for Config {
             api_port: None,
             reach: Reach::default(),
             limits: Limits::default(),
+            consent: Consent::default(),
         }
     }
 }
@@ -114,11 +134,12 @@ impl Config {
     /// Names what is different in another configuration and cannot change while the node runs.
     #[must_use]
     pub fn needs_restart(&self, other: &Self) -> Vec<&'static str> {
-        let Self { name: _, listen, api_port, reach, limits: _ } = self;
+        let Self { name: _, listen, api_port, reach, limits: _, consent } = self;
         let fixed = [
             ("listen", *listen != other.listen),
             ("api_port", *api_port != other.api_port),
             ("reach", *reach != other.reach),
+            ("consent", *consent != other.consent),
         ];
         fixed.into_iter().filter(|(_, differs)| *differs).map(|(name, _)| name).collect()
     }
@@ -142,11 +163,14 @@ impl Config {
              # What the others call it: `consort card` puts it on the member card.\n{name}\n\n\
              # Where it listens: /ip4/ADDRESS/tcp/PORT, or /ip4/ADDRESS/udp/PORT/quic-v1. 0.0.0.0 is every interface.\n\
              listen = [\n{listen}]\n\n\
+             # The local API is on api.sock in this folder, and here too on 127.0.0.1 where a port is given; callers then\n\
+             # show the token of the file api.token.\n\
+             # api_port = 4041\n\n\
              # How others reach it beside that; all are off where nothing is said (docs/reachability.md).\n\
              [reach]\nrelay = {relay}\nthrough_relay = {through_relay}\nmdns = {mdns}\n\n\
              # What it spends on rounds (docs/operate.md): memory for an input with its aggregate; disk for the members'\n\
              # vectors of a round that it aggregates; how many of these it takes in at once.\n\
-             [limits]\nmemory_mib = {memory_mib}\nround_mib = {round_mib}\nuploads = {uploads}\n"
+             [limits]\nmemory_mib = {memory_mib}\nround_mib = {round_mib}\nuploads = {uploads}\n\n{CONSENT}"
         );
         files::create(path, file.as_bytes(), 0o644)
             .map_err(|source| ConfigError::Read { path: path.display().to_string(), source })
@@ -234,6 +258,24 @@ mod tests {
         let unnamed = folder.path().join("unnamed.toml");
         Config::default().create(&unnamed).unwrap();
         assert_eq!(Config::load(&unnamed).unwrap(), Config::default());
+    }
+
+    #[test]
+    fn every_example_in_a_new_file_can_be_used_as_it_is() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("config.toml");
+        Config::default().create(&path).unwrap();
+        let examples = ["api_port", "min_survivors", "max_vector", "encodings", "reductions", "purposes"];
+        let more = ["rounds_per_day", "aggregate", "differ_by"];
+        let mut text = fs::read_to_string(&path).unwrap();
+        for key in examples.into_iter().chain(more) {
+            let commented = format!("\n# {key} = ");
+            assert!(text.contains(&commented), "{key} is not in a new file");
+            text = text.replacen(&commented, &format!("\n{key} = "), 1);
+        }
+        let config = load(&text).unwrap();
+        assert_eq!((config.api_port, config.consent.rounds_per_day), (Some(4041), Some(24)));
+        assert_eq!((config.consent.aggregate, config.consent.differ_by), (true, 2));
     }
 
     #[test]

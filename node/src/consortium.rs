@@ -57,6 +57,11 @@ pub enum ConsortiumError {
         /// What is wrong with it.
         source: ManifestError,
     },
+    /// The home has none yet.
+    #[error(
+        "{0} is not there: give the signed file of your consortium with --consortium FILE; the home keeps it"
+    )]
+    None(String),
 }
 
 /// What a file holds: an epoch that perhaps not enough have signed yet, behind its verified predecessors.
@@ -195,7 +200,12 @@ pub fn load(path: &Path) -> Result<Chain, ConsortiumError> {
 /// [`ConsortiumError`]: one of them cannot be used, there is none, or they contradict each other.
 pub fn newest(home: &Home, file: Option<&Path>) -> Result<(Chain, bool), ConsortiumError> {
     let own = home.consortium();
-    let Some(file) = file else { return Ok((load(&own)?, false)) };
+    let Some(file) = file else {
+        return match own.exists() {
+            true => Ok((load(&own)?, false)),
+            false => Err(ConsortiumError::None(own.display().to_string())),
+        };
+    };
     let theirs = load(file)?;
     if !own.exists() {
         return Ok((theirs, true));

@@ -51,6 +51,17 @@ pub enum NodeEvent {
     },
     /// A peer did something that it may not do.
     Fault(PeerFault),
+    /// Somebody said no to a round or to its survivors, by a rule of its own.
+    Declined {
+        /// The round.
+        round: u64,
+        /// Who; perhaps this node.
+        who: MemberId,
+        /// The phase.
+        phase: Phase,
+        /// Why, in words.
+        reason: String,
+    },
     /// A member was proved to have broken the protocol.
     Convicted(Proven),
     /// A next epoch waits for signatures.

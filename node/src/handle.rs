@@ -6,11 +6,13 @@ use consort_protocol::manifest::Chain;
 use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::{
+    checked::Checked,
     config::Limits,
+    consent::Consent,
     inputs::Kept,
     ledger::Records,
     network::Network,
-    node::{Checked, SubmitError},
+    node::SubmitError,
     round::{
         RoundResult,
         driver::{Command, Pending, View},
@@ -22,6 +24,7 @@ use crate::{
 #[derive(Clone)]
 pub struct Handle {
     pub(crate) consortium: watch::Receiver<Arc<Chain>>,
+    pub(crate) consent: Arc<Consent>,
     pub(crate) network: Network,
     pub(crate) commands: mpsc::Sender<Command>,
     pub(crate) records: Records,

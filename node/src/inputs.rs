@@ -9,7 +9,8 @@
 //!
 //! Files are 0600 in a folder that is 0700, and each step is one rename on a synced folder, so a crash leaves a file
 //! as it was before or after. The name says what may be done with an input after a restart: one that waits goes on
-//! waiting; of one that was in a round, the ledger knows how that ended, and nobody else hands it in again.
+//! waiting; of one that was in a round, the ledger knows how that ended, and nobody else hands it in again. Where all
+//! attempts of the round were abandoned by vote, nothing of it was used, and it waits again.
 //!
 //! A file is the length of its header (4 bytes, little-endian), the header, the `.npy` arrays as they came, and
 //! SHA-256 of all that.
@@ -122,6 +123,18 @@ impl Kept {
         let from = self.path();
         self.round = Some(round);
         fs::rename(from, self.path())?;
+        sync(&self.folder)
+    }
+
+    /// It was proved that no sum has the input: it waits as before.
+    pub(crate) fn mark_unused(&mut self) -> io::Result<()> {
+        if self.round.is_none() {
+            return Ok(());
+        }
+        let from = self.path();
+        let waiting = Self { folder: self.folder.clone(), id: self.id, round: None, found: self.found };
+        fs::rename(from, waiting.path())?;
+        self.round = None;
         sync(&self.folder)
     }
 

@@ -3,12 +3,15 @@
 //! redb locks the file, so a second daemon on the same home is refused. Every write is on disk when the
 //! call returns.
 
-mod file;
+mod consents;
 mod records;
 #[cfg(test)]
 mod tests;
 
-use std::{path::Path, sync::Arc};
+use std::{
+    path::Path,
+    sync::{Arc, OnceLock},
+};
 
 use consort_protocol::{
     codec,
@@ -20,10 +23,12 @@ use consort_protocol::{
     roster::SeenKeys,
     signing::Signed,
 };
-use redb::{ReadableTable as _, ReadableTableMetadata as _, TableDefinition, WriteTransaction};
+use redb::{
+    Database, ReadableDatabase as _, ReadableTable as _, ReadableTableMetadata as _, TableDefinition,
+    WriteTransaction,
+};
 use serde::{Deserialize, Serialize};
 
-use file::File;
 pub use records::Records;
 
 const JOURNAL: TableDefinition<'_, u64, &[u8]> = TableDefinition::new("journal");
@@ -33,8 +38,8 @@ const ROSTERS: TableDefinition<'_, u64, &[u8]> = TableDefinition::new("rosters")
 const EVIDENCE: TableDefinition<'_, &[u8; 32], &[u8]> = TableDefinition::new("evidence");
 const META: TableDefinition<'_, &str, u64> = TableDefinition::new("meta");
 
-/// Format of this file; a later one is refused.
-const FORMAT: u64 = 1;
+/// Format of this file; a later one is refused, an earlier one is brought up to it ([`upgrade`]).
+const FORMAT: u64 = 2;
 
 /// Rounds that are kept: years of a daily round, and less than a gigabyte where a hundred members vote. So the
 /// file cannot grow without end.
@@ -43,15 +48,18 @@ const ROUNDS_KEPT: u64 = 1 << 14;
 /// Journal entries that are kept: hundreds of rounds more than any message in flight can refer to.
 const JOURNAL_ENTRIES: u64 = 8192;
 
+/// Memory for pages of the file: entries are written once and read again at the next start only.
+const CACHE_BYTES: usize = 1 << 20;
+
 /// Why the ledger cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum LedgerError {
     /// Another process has it open.
     #[error("{0} is in use: another node runs on this home")]
     InUse(String),
-    /// Written by a later version.
+    /// Written by a later version, or by none.
     #[error(
-        "{path} has format {found}, this version reads up to {FORMAT}: a newer consort wrote it; use that one"
+        "{path} has format {found}, this version reads 1 to {FORMAT}: use the consort that wrote it, or a newer one; the file is as it was"
     )]
     Format {
         /// Where.
@@ -107,8 +115,10 @@ pub struct RoundRecord {
 
 /// The open ledger of a home.
 pub struct Ledger {
-    file: Arc<File>,
+    database: Arc<Database>,
     next: u64,
+    /// Why it takes no more.
+    broken: OnceLock<String>,
 }
 
 impl Ledger {
@@ -117,22 +127,46 @@ impl Ledger {
     /// # Errors
     /// [`LedgerError`]: in use, of a later format, or damaged.
     pub fn open(path: &Path) -> Result<Self, LedgerError> {
-        let file = File::open(path)?;
-        let next = file.write(|write| {
-            upgrade(write, path)?;
+        let name = path.display().to_string();
+        let mut builder = Database::builder();
+        builder.set_cache_size(CACHE_BYTES);
+        // without it a page that was altered on disk is believed, or makes the process panic
+        builder.set_check_integrity_on_open(true);
+        let database = builder.create(path).map_err(|error| match error {
+            redb::DatabaseError::DatabaseAlreadyOpen => LedgerError::InUse(name.clone()),
+            other => LedgerError::Open { path: name.clone(), reason: other.to_string() },
+        })?;
+        let write = database.begin_write().map_err(failed)?;
+        upgrade(&write, name)?;
+        let next = {
             let journal = write.open_table(JOURNAL).map_err(failed)?;
             write.open_table(ROUNDS).map_err(failed)?;
             write.open_table(ROSTERS).map_err(failed)?;
             write.open_table(EVIDENCE).map_err(failed)?;
-            Ok(journal.last().map_err(failed)?.map_or(0, |(key, _)| key.value().saturating_add(1)))
-        })?;
-        Ok(Self { file: Arc::new(file), next })
+            consents::open(&write)?;
+            journal.last().map_err(failed)?.map_or(0, |(key, _)| key.value().saturating_add(1))
+        };
+        write.commit().map_err(failed)?;
+        Ok(Self { database: Arc::new(database), next, broken: OnceLock::new() })
     }
 
     /// What is recorded, for whoever reads beside the one who writes. The file stays locked while it lives.
     #[must_use]
     pub fn records(&self) -> Records {
-        Records::new(self.file.clone())
+        Records::new(self.database.clone())
+    }
+
+    /// Why nothing can be written any more, if it is so: once the disk has failed, the file has to be opened anew.
+    #[must_use]
+    pub fn broken(&self) -> Option<&str> {
+        self.broken.get().map(String::as_str)
+    }
+
+    fn note<T>(&self, written: Result<T, LedgerError>) -> Result<T, LedgerError> {
+        if let Err(LedgerError::Database(reason)) = &written {
+            self.broken.get_or_init(|| reason.clone());
+        }
+        written
     }
 
     /// Puts an entry on disk before anything that follows from it leaves the process.
@@ -140,17 +174,23 @@ impl Ledger {
     /// # Errors
     /// [`LedgerError`] where it is not on disk; then nothing may follow.
     pub fn journal(&mut self, entry: &JournalEntry) -> Result<(), LedgerError> {
+        self.note(self.append(entry))?;
+        self.next += 1;
+        Ok(())
+    }
+
+    fn append(&self, entry: &JournalEntry) -> Result<(), LedgerError> {
         let bytes = codec::encode(entry)?;
-        self.file.write(|write| {
+        let write = self.database.begin_write().map_err(failed)?;
+        {
             let mut journal = write.open_table(JOURNAL).map_err(failed)?;
             journal.insert(self.next, bytes.as_slice()).map_err(failed)?;
             if let Some(oldest) = self.next.checked_sub(JOURNAL_ENTRIES) {
                 journal.remove(oldest).map_err(failed)?;
             }
-            Ok(())
-        })?;
-        self.next += 1;
-        Ok(())
+        }
+        consents::note(&write, entry)?;
+        write.commit().map_err(failed)
     }
 
     /// Stores how a round ended, and the roster that its certificate refers to; forgets the oldest.
@@ -158,9 +198,14 @@ impl Ledger {
     /// # Errors
     /// [`LedgerError`] where it is not on disk.
     pub fn record(&self, record: &RoundRecord, roster: Option<&Signed<Roster>>) -> Result<(), LedgerError> {
+        self.note(self.store(record, roster))
+    }
+
+    fn store(&self, record: &RoundRecord, roster: Option<&Signed<Roster>>) -> Result<(), LedgerError> {
         let bytes = codec::encode(record)?;
         let roster = roster.map(codec::encode).transpose()?;
-        self.file.write(|write| {
+        let write = self.database.begin_write().map_err(failed)?;
+        {
             let mut rounds = write.open_table(ROUNDS).map_err(failed)?;
             let mut rosters = write.open_table(ROSTERS).map_err(failed)?;
             rounds.insert(record.round, bytes.as_slice()).map_err(failed)?;
@@ -173,8 +218,8 @@ impl Ledger {
                     rosters.remove(oldest).map_err(failed)?;
                 }
             }
-            Ok(())
-        })
+        }
+        write.commit().map_err(failed)
     }
 
     /// Keeps what convicts a member; the first record of each stays, so there are no more than members.
@@ -182,14 +227,19 @@ impl Ledger {
     /// # Errors
     /// [`LedgerError`] where it is not on disk.
     pub fn convict(&self, culprit: &MemberId, evidence: &Evidence) -> Result<(), LedgerError> {
+        self.note(self.keep(culprit, evidence))
+    }
+
+    fn keep(&self, culprit: &MemberId, evidence: &Evidence) -> Result<(), LedgerError> {
         let bytes = codec::encode(evidence)?;
-        self.file.write(|write| {
+        let write = self.database.begin_write().map_err(failed)?;
+        {
             let mut table = write.open_table(EVIDENCE).map_err(failed)?;
             if table.get(&culprit.0).map_err(failed)?.is_none() {
                 table.insert(&culprit.0, bytes.as_slice()).map_err(failed)?;
             }
-            Ok(())
-        })
+        }
+        write.commit().map_err(failed)
     }
 
     /// One record for each member that was convicted.
@@ -197,7 +247,7 @@ impl Ledger {
     /// # Errors
     /// [`LedgerError`] where the file is damaged.
     pub fn evidence(&self) -> Result<Vec<Evidence>, LedgerError> {
-        let read = self.file.read()?;
+        let read = self.database.begin_read().map_err(failed)?;
         let table = read.open_table(EVIDENCE).map_err(failed)?;
         let records = table.iter().map_err(failed)?;
         records.map(|entry| Ok(codec::decode(entry.map_err(failed)?.1.value())?)).collect()
@@ -216,7 +266,7 @@ impl Ledger {
     /// # Errors
     /// [`LedgerError`] where the file is damaged.
     pub fn recent(&self, count: usize) -> Result<Vec<Published>, LedgerError> {
-        let read = self.file.read()?;
+        let read = self.database.begin_read().map_err(failed)?;
         let rounds = read.open_table(ROUNDS).map_err(failed)?;
         let mut recent = Vec::new();
         for entry in rounds.iter().map_err(failed)?.rev().take(count) {
@@ -233,7 +283,7 @@ impl Ledger {
     /// # Errors
     /// [`LedgerError`] where the file is damaged.
     pub fn next_round(&self) -> Result<u64, LedgerError> {
-        let read = self.file.read()?;
+        let read = self.database.begin_read().map_err(failed)?;
         let rounds = read.open_table(ROUNDS).map_err(failed)?;
         let mut next = rounds.last().map_err(failed)?.map_or(0, |(round, _)| round.value().saturating_add(1));
         self.replay(|entry| {
@@ -242,6 +292,22 @@ impl Ledger {
             }
         })?;
         Ok(next)
+    }
+
+    /// Every set whose sum may be known, with the label of its data.
+    ///
+    /// # Errors
+    /// [`LedgerError`] where the file is damaged.
+    pub fn cohorts(&self) -> Result<Vec<(String, Vec<MemberId>)>, LedgerError> {
+        consents::cohorts(&self.database)
+    }
+
+    /// Rounds of the last 24 hours in which this node accepted a roster, with the time in seconds since 1970.
+    ///
+    /// # Errors
+    /// [`LedgerError`] where the file is damaged.
+    pub fn spent(&self) -> Result<Vec<(u64, u64)>, LedgerError> {
+        consents::spent(&self.database)
     }
 
     /// Keys of all sessions that are still in the journal.
@@ -259,7 +325,7 @@ impl Ledger {
     }
 
     fn replay(&self, mut each: impl FnMut(JournalEntry)) -> Result<(), LedgerError> {
-        let read = self.file.read()?;
+        let read = self.database.begin_read().map_err(failed)?;
         let journal = read.open_table(JOURNAL).map_err(failed)?;
         for entry in journal.iter().map_err(failed)? {
             let (_, bytes) = entry.map_err(failed)?;
@@ -269,17 +335,21 @@ impl Ledger {
     }
 }
 
-/// Brings a file to the format of this version, within the transaction in which it is opened: a file is of one
-/// format or of the other, whatever ends the process.
-fn upgrade(write: &WriteTransaction, path: &Path) -> Result<(), LedgerError> {
+/// Brings a file to the format of this version, in the transaction that opens it: whatever ends the process, it has the
+/// one format or the other.
+///
+/// - 1 → 2: there are sets whose sums may be known ([`consents`]). A version that knows nothing of these would not
+///   guard them, so it must not open the file any more.
+fn upgrade(write: &WriteTransaction, path: String) -> Result<(), LedgerError> {
     let mut meta = write.open_table(META).map_err(failed)?;
     let found = meta.get("format").map_err(failed)?.map(|value| value.value());
-    if let Some(found) = found.filter(|found| *found > FORMAT) {
-        return Err(LedgerError::Format { path: path.display().to_string(), found });
+    match found {
+        Some(FORMAT) => return Ok(()),
+        Some(1) => tracing::info!(path, from = 1, to = FORMAT, "ledger upgraded"),
+        Some(found) => return Err(LedgerError::Format { path, found }),
+        None => {}
     }
-    if found != Some(FORMAT) {
-        meta.insert("format", FORMAT).map_err(failed)?;
-    }
+    meta.insert("format", FORMAT).map_err(failed)?;
     Ok(())
 }
 

@@ -12,7 +12,9 @@
 pub mod addresses;
 pub mod api;
 pub mod card;
+mod checked;
 pub mod config;
+pub mod consent;
 pub mod consortium;
 pub mod events;
 pub mod exhibits;

@@ -58,6 +58,12 @@ pub const EXCHANGE_PER_SECOND: u32 = 1;
 /// Addresses of one member that come from others and not from itself: hints that nobody has signed.
 pub const MAX_HINTS: usize = 8;
 
+/// Labels of which sets are guarded, at most 256 each: what this node's own owner has labelled, so no peer can fill it.
+pub const MAX_GUARDED_LABELS: usize = 4096;
+
+/// The last members that said no to something, for whoever asks.
+pub const DECLINED_KEPT: usize = 16;
+
 /// Presence is repeated this often, or slower in a large consortium: [`presence_interval`].
 pub const PRESENCE_INTERVAL: Duration = Duration::from_secs(5);
 

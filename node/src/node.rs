@@ -4,8 +4,8 @@ use std::{collections::BTreeMap, io, path::PathBuf, sync::Arc, thread};
 
 use consort_protocol::{
     array::Array,
-    contract::{ContractError, Task, Terms, spec_for},
-    encoding::{Input, InputError, Reduction, ValidInput},
+    contract::ContractError,
+    encoding::InputError,
     hash::Digest,
     manifest::{Chain, Manifest, ManifestError, SignedManifest, Tally},
 };
@@ -16,7 +16,9 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     addresses,
+    checked::check,
     config::{Limits, OverLimit, Reach},
+    consent::{Consent, NoConsent},
     events::{NodeEvent, Observer},
     exhibits::Exhibits,
     handle::Handle,
@@ -28,7 +30,7 @@ use crate::{
     network::{self, Network, NetworkConfig, NetworkError},
     round::{
         RoundResult,
-        driver::{Command, Driver, DriverState, Pending, RECENT},
+        driver::{Command, Driver, DriverState, Past, Pending, RECENT},
         results::Results,
     },
 };
@@ -47,6 +49,8 @@ pub struct NodeOptions {
     pub reach: Reach,
     /// What it spends on rounds.
     pub limits: Limits,
+    /// What it consents to.
+    pub consent: Consent,
     /// Addresses to begin with, beside the manifest's.
     pub peers: Vec<Multiaddr>,
 }
@@ -112,6 +116,9 @@ pub enum SubmitError {
     /// It is more than this node spends.
     #[error(transparent)]
     Limit(#[from] OverLimit),
+    /// This node's own settings allow no round for it.
+    #[error(transparent)]
+    Consent(#[from] NoConsent),
     /// A value does not fit the vector.
     #[error(transparent)]
     Input(#[from] InputError),
@@ -140,11 +147,13 @@ pub enum AdoptError {
 /// A handle to a running node. The node runs until [`Node::shutdown`].
 pub struct Node {
     consortium: watch::Receiver<Arc<Chain>>,
+    consent: Arc<Consent>,
     network: Network,
     commands: mpsc::Sender<Command>,
     records: Records,
     results: Arc<Results>,
     limits: watch::Sender<Limits>,
+    failed: watch::Receiver<Option<String>>,
     stop: CancellationToken,
     driver: thread::JoinHandle<()>,
 }
@@ -181,7 +190,8 @@ impl Node {
         observer: Arc<dyn Observer>,
         with: impl FnOnce(&mut Driver),
     ) -> Result<Self, StartError> {
-        let NodeOptions { home, identity, consortium, listen, reach, limits, peers } = options;
+        let NodeOptions { home, identity, consortium, listen, reach, limits, consent, peers } = options;
+        let consent = Arc::new(consent);
         let manifest = consortium.manifest().clone();
         let home_error = |source| StartError::Home { path: home.path().to_path_buf(), source };
         let ledger = Ledger::open(&home.ledger())?;
@@ -204,6 +214,7 @@ impl Node {
             ledger.seen_keys()?,
             recent,
             ledger.evidence()?,
+            Past { cohorts: ledger.cohorts()?, spent: ledger.spent()? },
         );
         let records = ledger.records();
         state.recall(&records)?;
@@ -212,15 +223,18 @@ impl Node {
         let stop = CancellationToken::new();
         let limits = watch::Sender::new(limits);
         let (in_force, consortium_in_force) = watch::channel(Arc::new(consortium.clone()));
+        let (failed_sender, failed) = watch::channel(None);
         let mut driver = Driver {
             manifest,
             in_force,
+            consent: consent.clone(),
             membership: Membership::new(consortium, &home),
             identity: Arc::new(identity.signing()),
             network: network.clone(),
             events,
             commands: receiver,
             ledger,
+            failed: failed_sender,
             results: results.clone(),
             limits: limits.subscribe(),
             exhibits: Exhibits::new(home.evidence()),
@@ -238,16 +252,8 @@ impl Node {
             .name("rounds".into())
             .spawn(move || runtime.block_on(driver.run()))
             .map_err(home_error)?;
-        Ok(Self {
-            consortium: consortium_in_force,
-            network,
-            commands,
-            records,
-            results,
-            limits,
-            stop,
-            driver,
-        })
+        let consortium = consortium_in_force;
+        Ok(Self { consortium, consent, network, commands, records, results, limits, failed, stop, driver })
     }
 
     /// The network below.
@@ -261,6 +267,12 @@ impl Node {
     #[must_use]
     pub fn consortium(&self) -> watch::Receiver<Arc<Chain>> {
         self.consortium.clone()
+    }
+
+    /// Why this node takes part in nothing any more: its ledger takes no more. Nothing while it does.
+    #[must_use]
+    pub fn failed(&self) -> watch::Receiver<Option<String>> {
+        self.failed.clone()
     }
 
     /// Hands in the next epoch of this node's consortium, or further signatures of it, and passes it on to the
@@ -281,6 +293,7 @@ impl Node {
     pub fn handle(&self) -> Handle {
         Handle {
             consortium: self.consortium.clone(),
+            consent: self.consent.clone(),
             network: self.network.clone(),
             commands: self.commands.clone(),
             records: self.records.clone(),
@@ -294,8 +307,8 @@ impl Node {
     /// # Errors
     /// [`SubmitError`]: the input is refused at once, or its round fails.
     pub async fn submit(&self, submission: Submission) -> Result<RoundResult, SubmitError> {
-        let manifest = self.consortium.borrow().manifest().clone();
-        let checked = tokio::task::spawn_blocking(move || check(&manifest, submission)).await;
+        let (manifest, consent) = (self.consortium.borrow().manifest().clone(), self.consent.clone());
+        let checked = tokio::task::spawn_blocking(move || check(&manifest, &consent, submission)).await;
         let checked = checked.map_err(|_| SubmitError::Stopped)??;
         self.limits.borrow().check_input(checked.elements)?;
         let (reply, result) = oneshot::channel();
@@ -329,38 +342,6 @@ impl Node {
         self.network.shutdown().await;
         let _ = tokio::task::spawn_blocking(move || self.driver.join()).await;
     }
-}
-
-/// An input that fits the rules of a manifest.
-pub(crate) struct Checked {
-    /// Digest of the manifest.
-    pub(crate) manifest: Digest,
-    /// The owner's own clip, in place of the policy's.
-    pub(crate) clip: Option<f64>,
-    pub(crate) task: Task,
-    /// Elements of all its arrays.
-    pub(crate) elements: u64,
-    pub(crate) input: ValidInput,
-}
-
-/// Checks an input as whoever hands it in is told at once.
-pub(crate) fn check(manifest: &Arc<Manifest>, submission: Submission) -> Result<Checked, SubmitError> {
-    let Submission { leaves, reduce, label, query, clip } = submission;
-    let (reduction, weight) = match reduce {
-        Reduce::Sum => (Reduction::Sum, 1),
-        Reduce::Mean => (Reduction::Mean, 1),
-        Reduce::WeightedMean(weight) => {
-            (Reduction::WeightedMean { max_weight: manifest.policy().max_weight }, weight)
-        }
-    };
-    let shapes = leaves.iter().map(|leaf| (leaf.shape().to_vec(), leaf.dtype()));
-    let spec = spec_for(manifest, shapes, reduction, clip);
-    // the terms of any round would do: only the vector and the label can be at fault
-    let task = Task { label, query, spec };
-    let terms = Terms::new(manifest.clone(), 0, 0, 0, task)?;
-    let task = terms.contract().task.clone();
-    let input = ValidInput::new(Input { leaves, weight }, &task.spec, terms.layout())?;
-    Ok(Checked { manifest: *manifest.digest(), clip, task, elements: terms.layout().elements(), input })
 }
 
 pub(crate) fn manifest_addresses(

@@ -30,6 +30,7 @@ use rand_core::CryptoRng;
 use crate::{
     contract::Terms,
     fault::FaultKind,
+    guard::Guard,
     hash::Digest,
     ids::MemberId,
     io::{Input, Now, Output, Work},
@@ -112,16 +113,17 @@ enum Progress<P, N> {
 impl Aggregator {
     /// Proposes an attempt to everybody who is connected.
     ///
-    /// `terms` are of a slot that is this node's. `seen` holds the keys of earlier sessions, `absent` the
-    /// members that are not connected.
+    /// `terms` are of a slot that is this node's. `seen` holds the keys of earlier sessions, `guard` the survivor sets of
+    /// earlier sums of the same label, `absent` the members that are not connected.
     pub fn propose(
         identity: Arc<Identity>,
         terms: Arc<Terms>,
         seen: Arc<SeenKeys>,
+        guard: Arc<Guard>,
         absent: BTreeSet<MemberId>,
         now: Now,
     ) -> (Self, Vec<Output>) {
-        let seat = Seat::new(identity, terms, seen, absent);
+        let seat = Seat::new(identity, terms, seen, guard, absent);
         let mut out = Outputs::new();
         let state = match AdvertiseKeys::begin(&seat, &mut out) {
             Ok(phase) => State::AdvertiseKeys(phase),
@@ -141,10 +143,11 @@ impl Aggregator {
         session: Arc<Session>,
         slot: u32,
         commitments: BTreeMap<MemberId, DealtCommitments>,
+        guard: Arc<Guard>,
         absent: BTreeSet<MemberId>,
         now: Now,
     ) -> Self {
-        let mut seat = Seat::new(identity, session.terms().clone(), Arc::default(), absent);
+        let mut seat = Seat::new(identity, session.terms().clone(), Arc::default(), guard, absent);
         seat.slot = slot;
         let state = State::Succession(Succession::begin(session, commitments));
         Self { seat, state, deadline: Now::MAX, heartbeat: now + Terms::HEARTBEAT }
@@ -247,7 +250,10 @@ impl Aggregator {
                 phase.advertisement(&self.seat, from, *advertisement)
             }
             (State::AdvertiseKeys(phase), Message::Decline(decline)) => {
-                phase.decline(&self.seat, from, &decline)
+                phase.decline(&self.seat, from, &decline, out)
+            }
+            (State::ConsistencyCheck(phase), Message::Decline(decline)) => {
+                phase.decline(&self.seat, from, &decline, out)
             }
             (State::Succession(phase), Message::Timeout(shown)) => phase.timeout(&self.seat, from, *shown),
             (State::ShareKeys(phase), Message::Receipt(receipt, commitments)) => {

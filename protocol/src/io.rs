@@ -101,6 +101,15 @@ pub enum Output {
     /// Standby: compare this result's sum, which is here, with what the vectors of its survivors add up to, which
     /// are here too, under these masks.
     Audit(Box<Published>, Box<MaskPlan>),
+    /// Somebody, perhaps this node, has said no, by a rule of its own.
+    Declined {
+        /// Who.
+        who: MemberId,
+        /// In which phase.
+        phase: Phase,
+        /// Why, in words: bounded, without control characters.
+        reason: String,
+    },
     /// A peer did something that it may not do.
     Fault(PeerFault),
     /// A member broke the protocol, and this proves it to everybody.
@@ -163,4 +172,11 @@ pub enum JournalEntry {
     Revealed(SessionId, Digest),
     /// It stored and acknowledged a sum with this root.
     Acknowledged(SessionId, Digest),
+    /// A sum of this label's data over these members may be known ([`crate::guard`]).
+    Cohort {
+        /// The label.
+        label: String,
+        /// The members, in ascending order.
+        members: Vec<MemberId>,
+    },
 }

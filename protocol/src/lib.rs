@@ -18,6 +18,7 @@ pub mod fault;
 #[cfg(feature = "fuzzing")]
 pub mod fuzzing;
 pub mod graph;
+pub mod guard;
 pub mod hash;
 pub mod ids;
 pub mod io;

@@ -21,6 +21,7 @@ mod advertise_keys;
 mod ballot;
 mod consistency_check;
 mod failover;
+mod guarding;
 mod held;
 mod masked_input;
 mod playing;
@@ -43,16 +44,17 @@ use crate::{
     certificate::check_abandonment,
     contract::Terms,
     fault::FaultKind,
+    guard::Guard,
     hash::Digest,
     ids::MemberId,
     io::{Input, Now, Output, Work},
-    messages::{Message, share_keys::DealtCommitments},
+    messages::{Abort, Message, share_keys::DealtCommitments},
     mutation::{Check, checked},
     phase::Phase,
     report::AbortReason,
     roster::{SeenKeys, Session},
     seat::{self, Outputs, Seat},
-    signing::Identity,
+    signing::{Identity, Signed},
 };
 
 use advertise_keys::AdvertiseKeys;
@@ -106,16 +108,18 @@ impl From<AbortReason> for Refused {
 impl Member {
     /// Joins an attempt whose contract has been accepted: fresh keys go to the aggregator.
     ///
-    /// `seen` holds the keys of earlier sessions, `absent` the members that are not connected.
+    /// `seen` holds the keys of earlier sessions, `guard` the survivor sets of earlier sums of the same label,
+    /// `absent` the members that are not connected.
     pub fn join(
         identity: Arc<Identity>,
         terms: Arc<Terms>,
         seen: Arc<SeenKeys>,
+        guard: Arc<Guard>,
         absent: BTreeSet<MemberId>,
         now: Now,
         rng: &mut impl CryptoRng,
     ) -> (Self, Vec<Output>) {
-        let seat = Seat::new(identity, terms, seen, absent);
+        let seat = Seat::new(identity, terms, seen, guard, absent);
         let mut out = Outputs::new();
         let state = match AdvertiseKeys::begin(&seat, rng, &mut out) {
             Ok(phase) => State::AdvertiseKeys(Box::new(phase)),
@@ -143,13 +147,14 @@ impl Member {
     pub(crate) fn spectate(
         identity: Arc<Identity>,
         session: Session,
+        guard: Arc<Guard>,
         absent: BTreeSet<MemberId>,
         given_up: u32,
         now: Now,
     ) -> (Self, Vec<Output>) {
-        let seat = Seat::new(identity, session.terms().clone(), Arc::default(), absent);
+        let seat = Seat::new(identity, session.terms().clone(), Arc::default(), guard, absent);
         let mut out = vec![Output::Journal(advertise_keys::accepted(&session))];
-        let playing = Playing::new(Arc::new(session), Stage::Spectating, BTreeMap::new());
+        let playing = Playing::new(&seat, Arc::new(session), Stage::Spectating, BTreeMap::new());
         let state = State::Playing(Box::new(playing));
         let mut member = Self {
             seat,
@@ -289,6 +294,11 @@ impl Member {
         if self.void.is_some() && !matches!(message, Message::Published(_)) {
             return;
         }
+        if let Message::Abort(abort) = &message
+            && self.passes_its_turn(from, abort)
+        {
+            return self.give_up(abort.body.slot, abort.body.reason.clone().from_peer(), now, out);
+        }
         let aggregator = self.seat.aggregator();
         if only_aggregator_may_say(&message) && from != aggregator {
             // whoever had an earlier slot may not know that it is over
@@ -381,6 +391,19 @@ impl Member {
             ) => Ok(()),
             _ => Err(FaultKind::Unexpected.into()),
         }
+    }
+
+    /// Whether the one whose slot I wait for says that it will not open it.
+    fn passes_its_turn(&self, from: MemberId, abort: &Signed<Abort>) -> bool {
+        let State::Playing(playing) = &self.state else { return false };
+        let slot = abort.body.slot;
+        playing.ballot.has_given_up()
+            && playing.fetching.is_empty()
+            && playing.ballot.awaited() == Some(slot)
+            && self.seat.terms.holder(slot) == Some(from)
+            && abort.signer == from
+            && abort.body.contract == *self.seat.terms.digest()
+            && abort.verify().is_ok()
     }
 
     /// A peer is back: what it may have missed is said again.

@@ -42,6 +42,9 @@ pub enum Check {
     MinSurvivors,
     /// If I am a survivor, then with the root that I signed: in a proposal and in a certificate.
     OwnRoot,
+    /// A set of a label's data is one that was summed before, or far from all that were: where it is voted for, where
+    /// shares are revealed, and where it is proposed.
+    DifferencingGuard,
     /// A member votes once in a slot.
     OneVote,
     /// A certificate, of survivors or to abandon, has a threshold of votes.

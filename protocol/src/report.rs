@@ -69,6 +69,14 @@ pub enum AbortReason {
         /// The phase.
         phase: Phase,
     },
+    /// Members will have no part in it, by rules of their own.
+    #[error("refused in {phase}: {why}")]
+    Refused {
+        /// The phase.
+        phase: Phase,
+        /// How many, and why.
+        why: String,
+    },
 }
 
 /// Most bytes of a detail that somebody else wrote.
@@ -79,11 +87,11 @@ impl AbortReason {
     /// control characters.
     #[must_use]
     pub fn from_peer(mut self) -> Self {
-        if let Self::Inconsistent { detail, .. } | Self::Local { detail, .. } = &mut self {
-            let mut within = (0..=MAX_DETAIL_BYTES.min(detail.len())).rev();
-            let end = within.find(|end| detail.is_char_boundary(*end));
-            detail.truncate(end.unwrap_or(0));
-            *detail = detail.replace(char::is_control, " ");
+        if let Self::Inconsistent { detail: words, .. }
+        | Self::Local { detail: words, .. }
+        | Self::Refused { why: words, .. } = &mut self
+        {
+            *words = words_of_peer(words);
         }
         self
     }
@@ -98,11 +106,19 @@ impl AbortReason {
             Self::Local { .. } => "local-failure",
             Self::LeftOut { .. } => "left-out",
             Self::AggregatorFailed { .. } => "aggregator-failed",
+            Self::Refused { .. } => "refused",
             Self::FalseSum => "false-sum",
             Self::Void { .. } => "void",
             Self::Abandoned { .. } => "abandoned",
         }
     }
+}
+
+/// Words of a peer as they may be kept and shown: cut to 256 bytes, without control characters.
+pub(crate) fn words_of_peer(words: &str) -> String {
+    let mut within = (0..=MAX_DETAIL_BYTES.min(words.len())).rev();
+    let end = within.find(|end| words.is_char_boundary(*end)).unwrap_or(0);
+    words.get(..end).unwrap_or_default().replace(char::is_control, " ")
 }
 
 /// How an attempt ended for one node.

@@ -12,6 +12,7 @@
 
 mod offers;
 mod succession;
+mod turns;
 mod waiting;
 mod witness;
 
@@ -26,15 +27,18 @@ use crate::{
     aggregator::Aggregator,
     contract::{Task, Terms},
     election,
+    guard::Guard,
     hash::Digest,
     ids::{MemberId, SessionId},
     io::{Input, JournalEntry, Now, Output, Role, Work},
     manifest::Manifest,
     member::Member,
-    messages::{Message, failover::Abandonment, publish::Published},
+    messages::{Abort, Message, failover::Abandonment, publish::Published},
+    mutation::{Check, checked},
     phase::Phase,
     report::{AbortReason, Outcome},
     roster::{SeenKeys, Session},
+    seat,
     signing::{Identity, Signed},
 };
 
@@ -55,6 +59,10 @@ pub struct RoundSetup {
     pub task: Task,
     /// Keys of earlier sessions.
     pub seen: Arc<SeenKeys>,
+    /// Survivor sets of earlier sums of the task's label.
+    pub guard: Arc<Guard>,
+    /// Whether this node aggregates when it is its turn. If not, it passes the turn on.
+    pub aggregates: bool,
     /// Members that are not connected, and since when.
     pub away: BTreeMap<MemberId, Now>,
     /// Members that evidence has convicted. They are not listened to, and count as not connected.
@@ -84,6 +92,10 @@ pub struct Round {
     aggregator: Option<Aggregator>,
     /// The attempt and slot in which I have last acted as aggregator; I never open one twice.
     acted: Option<(u32, u32)>,
+    /// Attempts and slots whose holders have passed their turn.
+    passed: BTreeSet<(u32, u32)>,
+    /// What I have said to pass turns of mine.
+    passes: Vec<Signed<Abort>>,
     /// Slots of mine that may begin where others are given up.
     successors: BTreeMap<u32, Aggregator>,
     published: Option<Published>,
@@ -121,6 +133,8 @@ impl Round {
             member: None,
             aggregator: None,
             acted: None,
+            passed: BTreeSet::new(),
+            passes: Vec::new(),
             successors: BTreeMap::new(),
             published: None,
             witness,
@@ -228,6 +242,7 @@ impl Round {
                 self.setup.away.remove(&peer);
                 self.left.remove(&peer);
                 self.bring_up_to_date(peer, &mut deeds);
+                self.repeat_passes(peer, &mut deeds);
                 self.both(&|| Input::Connected(peer), now, rng, &mut deeds);
             }
             Input::Left(peer) => {
@@ -329,6 +344,7 @@ impl Round {
             // without the roster there is nothing to check it against
             Message::NewSlot(_) if !self.is_bound() => {}
             Message::Abandonment(abandonment) => self.abandonment(from, *abandonment, now, rng, deeds),
+            Message::Abort(abort) if self.turn_passed(from, &abort, now, rng, deeds) => {}
             message => {
                 let role = if message.is_for_aggregator() { Role::Aggregator } else { Role::Member };
                 self.feed(role, Input::Message(from, Box::new(message)), now, rng, deeds);
@@ -369,8 +385,14 @@ impl Round {
                     self.member_finished(outcome, now, rng, deeds);
                 }
                 (Role::Member, Output::Journal(entry)) => {
-                    if let JournalEntry::RosterAccepted { keys, .. } = &entry {
-                        Arc::make_mut(&mut self.setup.seen).extend(keys.iter().copied());
+                    match &entry {
+                        JournalEntry::RosterAccepted { keys, .. } => {
+                            Arc::make_mut(&mut self.setup.seen).extend(keys.iter().copied());
+                        }
+                        JournalEntry::Cohort { members, .. } => {
+                            Arc::make_mut(&mut self.setup.guard).reveal(members.iter().copied());
+                        }
+                        _ => {}
                     }
                     deeds.push((role, Output::Journal(entry)));
                 }
@@ -415,11 +437,27 @@ impl Round {
         let slot = if proposed == Some(ended) { ended.saturating_add(1) } else { ended };
         self.successors.clear();
         self.advertised.clear();
+        self.passes.clear();
         if self.attempt + 1 >= MAX_ATTEMPTS {
             let detail = format!("{MAX_ATTEMPTS} attempts were abandoned");
             return self.finish(Outcome::Aborted(AbortReason::Void { detail }), deeds);
         }
+        if let Some(reason) = self.refused() {
+            return self.finish(Outcome::Aborted(reason), deeds);
+        }
         self.enter(self.attempt + 1, slot, now, rng, deeds);
+    }
+
+    /// Why a fresh attempt would come to nothing: no set of the members that are there gets past my own guard.
+    fn refused(&self) -> Option<AbortReason> {
+        let RoundSetup { manifest, task, guard, .. } = &self.setup;
+        let elsewhere = self.elsewhere();
+        let ids = manifest.members().iter().map(|member| member.id);
+        let present: BTreeSet<MemberId> = ids.filter(|id| !elsewhere.contains(id)).collect();
+        let least = manifest.min_survivors(present.len())?;
+        task.label.as_ref().filter(|_| checked(Check::DifferencingGuard))?;
+        let refusal = guard.choose(&present, least, manifest.corrupt()).err()?;
+        Some(seat::refused(Phase::AdvertiseKeys, &refusal))
     }
 
     /// A slot begins in which no roster is known yet.
@@ -433,7 +471,11 @@ impl Round {
                     .into();
                 self.finish(Outcome::Aborted(AbortReason::Void { detail }), deeds);
             }
+            Some(holder) if holder == self.me && !self.setup.aggregates => self.pass_turn(now, rng, deeds),
             Some(holder) if holder == self.me => self.propose(now, rng, deeds),
+            Some(_) if self.passed.contains(&(attempt, slot)) => {
+                self.skip(slot, turns::refused(Phase::AdvertiseKeys), now, rng, deeds);
+            }
             Some(_) => self.join_offered(now, rng, deeds),
         }
     }
@@ -468,7 +510,9 @@ impl Round {
 
     /// A member that has just begun hears who is elsewhere.
     fn tell_who_left(&mut self, now: Now, rng: &mut impl CryptoRng, deeds: &mut Deeds) {
-        for peer in self.left.clone() {
+        // it does not wait for a slot of its own that it will not open
+        let me = (!self.setup.aggregates).then_some(self.me);
+        for peer in self.left.clone().into_iter().chain(me) {
             self.feed(Role::Member, Input::Left(peer), now, rng, deeds);
         }
     }

@@ -5,12 +5,14 @@ use std::{collections::BTreeSet, sync::Arc};
 use crate::{
     contract::Terms,
     fault::{FaultKind, PeerFault},
+    guard::{Guard, Refusal},
     hash::Digest,
     ids::MemberId,
     io::Output,
-    messages::{Abort, Message},
+    messages::{Abort, Message, advertise_keys::Decline},
+    mutation::{Check, checked},
     phase::Phase,
-    report::{AbortReason, Outcome},
+    report::{AbortReason, Outcome, words_of_peer},
     roster::{SeenKeys, Session},
     signing::{Identity, Signed, Statement},
 };
@@ -23,6 +25,8 @@ pub(crate) struct Seat {
     /// The slot that this node is in; it only ever grows.
     pub(crate) slot: u32,
     pub(crate) seen: Arc<SeenKeys>,
+    /// Sets of earlier sums of this label's data.
+    pub(crate) guard: Arc<Guard>,
     /// Members of the manifest that are not connected.
     pub(crate) absent: BTreeSet<MemberId>,
 }
@@ -32,10 +36,11 @@ impl Seat {
         identity: Arc<Identity>,
         terms: Arc<Terms>,
         seen: Arc<SeenKeys>,
+        guard: Arc<Guard>,
         absent: BTreeSet<MemberId>,
     ) -> Self {
         let (me, slot) = (identity.id(), terms.contract().slot);
-        Self { identity, me, terms, slot, seen, absent }
+        Self { identity, me, terms, slot, seen, guard, absent }
     }
 
     /// Whose slot it is.
@@ -59,6 +64,44 @@ impl Seat {
 
     pub(crate) fn fault(who: MemberId, phase: Phase, kind: FaultKind) -> Output {
         Output::Fault(PeerFault { who, phase, kind })
+    }
+
+    /// What the guard has against a sum over these members. Only data under a label can be the same again.
+    pub(crate) fn refuses(
+        &self,
+        guard: &Guard,
+        survivors: impl IntoIterator<Item = MemberId>,
+    ) -> Option<Refusal> {
+        self.terms.contract().task.label.as_ref().filter(|_| checked(Check::DifferencingGuard))?;
+        guard.check(survivors, self.terms.manifest().corrupt()).err()
+    }
+
+    /// Says no to the slot's aggregator, in words, and to nobody else.
+    pub(crate) fn decline(&self, phase: Phase, why: &Refusal, out: &mut Outputs) -> Result<(), AbortReason> {
+        let (contract, reason) = (*self.terms.digest(), why.to_string());
+        out.push(Output::Declined { who: self.me, phase, reason: reason.clone() });
+        let decline = self.sign(Decline { contract, reason })?;
+        send(out, self.aggregator(), Message::Decline(Box::new(decline)));
+        Ok(())
+    }
+
+    /// Checks that a member says no to this contract; gives its words, fit to be shown.
+    pub(crate) fn check_decline(
+        &self,
+        from: MemberId,
+        decline: &Signed<Decline>,
+    ) -> Result<String, FaultKind> {
+        if decline.signer != from {
+            return Err(FaultKind::Author { signer: decline.signer, expected: from });
+        }
+        if decline.body.contract != *self.terms.digest() {
+            return Err(FaultKind::Session);
+        }
+        if !self.terms.manifest().contains(&from) {
+            return Err(FaultKind::Stranger(from));
+        }
+        decline.verify().map_err(|_| FaultKind::Signature)?;
+        Ok(words_of_peer(&decline.body.reason))
     }
 
     /// Whether an abort is the slot's aggregator's, for this attempt.
@@ -100,6 +143,14 @@ pub(crate) fn others(seat: &Seat) -> impl Iterator<Item = MemberId> + '_ {
         .iter()
         .map(|member| member.id)
         .filter(|id| *id != seat.me && !seat.absent.contains(id))
+}
+
+/// No set of those that are there is one that the guard lets through.
+pub(crate) fn refused(phase: Phase, refusal: &Refusal) -> AbortReason {
+    AbortReason::Refused {
+        phase,
+        why: format!("no set of the members that are there may be summed: {refusal}"),
+    }
 }
 
 /// Fewer members than a phase needs are left.

@@ -109,6 +109,7 @@ async fn serve(home: Home, assignment: Assignment, mut orders: mpsc::Receiver<Or
         listen: config.listen,
         reach: config.reach,
         limits: config.limits,
+        consent: config.consent,
         peers: assignment.peers.iter().map(|peer| peer.parse()).collect::<Result<_, _>>()?,
     };
     let node = Arc::new(start(options, narrator.clone(), &assignment)?);
@@ -330,7 +331,8 @@ impl Observer for Narrator {
                     Some(Word::Convicted { culprit: key(&proven.culprit), crime })
                 }
                 // the members of a testnet stay as they are
-                NodeEvent::Proposed { .. }
+                NodeEvent::Declined { .. }
+                | NodeEvent::Proposed { .. }
                 | NodeEvent::Epoch(_)
                 | NodeEvent::Removed { .. }
                 | NodeEvent::Restored { .. }

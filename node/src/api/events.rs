@@ -31,6 +31,7 @@ pub struct Feed {
     next: Arc<dyn Observer>,
     pub(super) completed: AtomicU64,
     pub(super) failed: AtomicU64,
+    pub(super) declined: AtomicU64,
 }
 
 /// One event: its kind and its JSON.
@@ -41,7 +42,8 @@ impl Feed {
     #[must_use]
     pub fn new(next: Arc<dyn Observer>) -> Self {
         let (events, _) = broadcast::channel(limits::API_EVENTS);
-        Self { events, next, completed: AtomicU64::new(0), failed: AtomicU64::new(0) }
+        let (completed, failed, declined) = Default::default();
+        Self { events, next, completed, failed, declined }
     }
 }
 
@@ -51,6 +53,9 @@ impl Observer for Feed {
             let completed = attempts.last().is_some_and(|last| last.outcome == "completed");
             let counter = if completed { &self.completed } else { &self.failed };
             counter.fetch_add(1, Ordering::Relaxed);
+        }
+        if let NodeEvent::Declined { .. } = &event {
+            self.declined.fetch_add(1, Ordering::Relaxed);
         }
         if self.events.receiver_count() > 0 {
             let (kind, data) = tell(&event);
@@ -81,6 +86,10 @@ fn tell(event: &NodeEvent) -> (&'static str, Value) {
                 "peer": name(&fault.who), "phase": fault.phase, "fault": fault.kind.to_string(),
             });
             ("fault", data)
+        }
+        NodeEvent::Declined { round, who, phase, reason } => {
+            let data = json!({ "round": round, "peer": name(who), "phase": phase, "reason": reason });
+            ("declined", data)
         }
         NodeEvent::Convicted(proven) => {
             let data = json!({ "peer": name(&proven.culprit), "crime": proven.crime, "round": proven.round });

@@ -16,6 +16,7 @@ use serde_json::{Value, json};
 use tokio::{sync::mpsc, time::timeout};
 
 use crate::{
+    checked::{Checked, check},
     handle::{Handle, Outcome},
     inputs::{
         Draft, Ended, Found, InputFileError, InputId, Kept, Parameters,
@@ -23,7 +24,7 @@ use crate::{
         read,
     },
     limits,
-    node::{Checked, Reduce, check},
+    node::Reduce,
 };
 
 use super::{Problem, Shared, status};
@@ -160,7 +161,8 @@ fn take_in(
         InputFileError::Damaged(_) => Problem::internal(&error),
         InputFileError::Npy { .. } => Problem::unusable(&error),
     })?;
-    let checked = check(&shared.manifest(), parameters.submission(arrays)).map_err(Problem::unusable)?;
+    let checked = check(&shared.manifest(), &shared.handle.consent, parameters.submission(arrays));
+    let checked = checked.map_err(Problem::unusable)?;
     let allowed = shared.handle.limits.borrow().check_input(checked.elements);
     allowed.map_err(|over| Problem::new(StatusCode::PAYLOAD_TOO_LARGE, over))?;
     let id = InputId::random().map_err(Problem::internal)?;
@@ -228,14 +230,14 @@ fn outcome_of(handle: &Handle, round: u64) -> Ended {
 }
 
 async fn wait_again(shared: &Arc<Shared>, kept: Kept) {
-    let (id, manifest) = (kept.id(), shared.manifest());
+    let (id, manifest, consent) = (kept.id(), shared.manifest(), shared.handle.consent.clone());
     let Ok(seat) = shared.desk.take() else {
         return shared.desk.end(id, Ended::failed(None, "another input waited; hand it in again"));
     };
     let path = kept.path();
     let checked = tokio::task::spawn_blocking(move || {
         let (parameters, arrays) = read(&mut std::fs::File::open(path)?)?;
-        Ok::<_, InputFileError>(check(&manifest, parameters.submission(arrays)))
+        Ok::<_, InputFileError>(check(&manifest, &consent, parameters.submission(arrays)))
     });
     let again = "hand it in again; nothing of it has left";
     let refused = match checked.await.map_err(io::Error::other) {

@@ -29,6 +29,12 @@ pub(super) async fn metrics(State(shared): State<Arc<Shared>>) -> Result<Respons
         ),
         ("consort_rounds_completed_total", "counter", "Rounds with a result.", count(&shared.feed.completed)),
         ("consort_rounds_failed_total", "counter", "Rounds without a result.", count(&shared.feed.failed)),
+        (
+            "consort_declined_total",
+            "counter",
+            "Times that a member, this one among them, said no to a round or its survivors.",
+            count(&shared.feed.declined),
+        ),
         ("consort_sent_bytes_total", "counter", "Bytes sent to members.", network.bytes_sent()),
         ("consort_received_bytes_total", "counter", "Bytes from members.", network.bytes_received()),
         ("consort_strangers_refused_total", "counter", "Connections refused.", network.strangers_refused()),

@@ -45,6 +45,8 @@ pub(super) async fn status(State(shared): State<Arc<Shared>>) -> Result<Json<Val
         "running": running(&view),
         "input": input,
         "others": others(&shared, &view),
+        "held_back": view.why_not,
+        "declined": declined(&shared, &view),
     })))
 }
 
@@ -103,6 +105,19 @@ fn running(view: &View) -> Value {
             "aggregator": place.aggregator.as_ref().map(name),
         })
     })
+}
+
+/// Who said no of late, and why.
+fn declined(shared: &Shared, view: &View) -> Vec<Value> {
+    let declined = view.declined.iter().map(|declined| {
+        json!({
+            "round": declined.round,
+            "member": member_name(shared, &declined.who),
+            "phase": declined.phase,
+            "reason": declined.reason,
+        })
+    });
+    declined.collect()
 }
 
 /// Members that wait with another task, and in what it differs from mine.

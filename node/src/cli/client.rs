@@ -66,6 +66,10 @@ pub(super) enum Unanswered {
 impl From<Unanswered> for Failure {
     fn from(unanswered: Unanswered) -> Self {
         match unanswered {
+            Unanswered::NotRunning(home) if !home.join("identity.key").exists() => Self::Unusable(format!(
+                "{} is no node's home: it has no identity.key; `consort init` makes one",
+                home.display()
+            )),
             Unanswered::NotRunning(home) => {
                 Self::Failed(format!("no daemon runs on {}: start it with `consort run`", home.display()))
             }

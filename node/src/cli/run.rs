@@ -77,6 +77,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
         listen: config.listen.clone(),
         reach: config.reach,
         limits: config.limits,
+        consent: config.consent.clone(),
         peers: arguments.peer.clone(),
     };
     let file = arguments.consortium.clone();
@@ -90,10 +91,10 @@ async fn serve(
     given: Option<PathBuf>,
     from_file: bool,
 ) -> Result<(), Failure> {
-    let failed = |error: std::io::Error| Failure::Failed(error.to_string());
-    let mut terminate = signal(SignalKind::terminate()).map_err(failed)?;
-    let mut interrupt = signal(SignalKind::interrupt()).map_err(failed)?;
-    let mut hangup = signal(SignalKind::hangup()).map_err(failed)?;
+    let no_signals = |error: std::io::Error| Failure::Failed(error.to_string());
+    let mut terminate = signal(SignalKind::terminate()).map_err(no_signals)?;
+    let mut interrupt = signal(SignalKind::interrupt()).map_err(no_signals)?;
+    let mut hangup = signal(SignalKind::hangup()).map_err(no_signals)?;
     let (id, chain, file) = (options.identity.id(), options.consortium.clone(), options.home.consortium());
     let (api_is_up, up) = watch::channel(false);
     let ready = Ready {
@@ -126,10 +127,12 @@ async fn serve(
         tracing::error!(%error, "the home does not keep the manifest");
     }
     let mut consortium = node.consortium();
-    let mut removed = None;
+    let mut failed = node.failed();
+    let mut ended = None;
     if dials_only {
         ready.say("listening nowhere: others reach this node through relays");
     }
+    let ledger = home.ledger();
     let mut reload = Reload::new(home, config, given);
     loop {
         tokio::select! {
@@ -137,7 +140,19 @@ async fn serve(
             _ = interrupt.recv() => break,
             _ = hangup.recv() => reload.run(&node).await,
             Ok(without) = consortium.wait_for(|chain| !chain.manifest().contains(&id)) => {
-                removed = Some(without.manifest().epoch());
+                ended = Some(format!(
+                    "this node was removed from the consortium in epoch {}",
+                    without.manifest().epoch()
+                ));
+                break;
+            }
+            Ok(reason) = failed.wait_for(Option::is_some) => {
+                ended = reason.as_ref().map(|reason| {
+                    format!(
+                        "{}: {reason}; free the disk and start the node again, inputs that wait are kept",
+                        ledger.display()
+                    )
+                });
                 break;
             }
         }
@@ -162,12 +177,7 @@ async fn serve(
     tokio::time::timeout(SHUTDOWN, stop)
         .await
         .map_err(|_| Failure::Failed(format!("did not stop within {} s", SHUTDOWN.as_secs())))?;
-    match removed {
-        None => Ok(()),
-        Some(epoch) => {
-            Err(Failure::Failed(format!("this node was removed from the consortium in epoch {epoch}")))
-        }
-    }
+    ended.map_or(Ok(()), |reason| Err(Failure::Failed(reason)))
 }
 
 /// A service of `Type=notify` waits for this; without systemd it goes nowhere.

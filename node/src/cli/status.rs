@@ -47,8 +47,22 @@ fn lines(status: &Value) -> Vec<String> {
         }
         _ => "no input is waiting".into(),
     });
-    lines.extend(others(status));
     lines
+        .extend(status.get("held_back").and_then(Value::as_str).map(|why| format!("it is held back: {why}")));
+    lines.extend(others(status));
+    lines.extend(declined(status));
+    lines
+}
+
+/// Who said no of late, to what, and why.
+fn declined(status: &Value) -> impl Iterator<Item = String> + '_ {
+    let said = status.get("declined").and_then(Value::as_array);
+    said.into_iter().flatten().map(|said| {
+        let text = |key: &str| said.get(key).and_then(Value::as_str).unwrap_or_default();
+        let round = said.get("round").and_then(Value::as_u64).unwrap_or_default();
+        let reason = text("reason").escape_debug();
+        format!("{} said no in round {round}, {}: {reason}", text("member"), text("phase"))
+    })
 }
 
 /// What members wait with that wait with something else.

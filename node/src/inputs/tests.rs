@@ -168,3 +168,16 @@ fn what_follows_an_array_has_to_be_one() {
     assert!(error.starts_with("array 3 of the body: it is not a .npy file"), "{error}");
     assert!(names(&folder).is_empty());
 }
+
+#[test]
+fn an_input_that_was_proved_unused_waits_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut kept = keep(&store(&folder));
+    kept.mark_unused().unwrap();
+    kept.mark_sent(7).unwrap();
+    assert!(matches!(store(&folder).found().unwrap()[..], [Found::Sent(_, 7)]));
+    kept.mark_unused().unwrap();
+    assert!(matches!(store(&folder).found().unwrap()[..], [Found::Waiting(_)]));
+    kept.mark_sent(9).unwrap();
+    assert!(matches!(store(&folder).found().unwrap()[..], [Found::Sent(_, 9)]));
+}

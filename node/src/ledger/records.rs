@@ -3,17 +3,17 @@
 use std::sync::Arc;
 
 use consort_protocol::{codec, messages::advertise_keys::Roster, signing::Signed};
-use redb::ReadableTable as _;
+use redb::{Database, ReadableDatabase as _, ReadableTable as _};
 
-use super::{File, LedgerError, ROSTERS, ROUNDS, RoundRecord, failed};
+use super::{LedgerError, ROSTERS, ROUNDS, RoundRecord, failed};
 
 /// Reads rounds. Cheap to clone; the ledger stays locked while one of these lives.
 #[derive(Clone)]
-pub struct Records(Arc<File>);
+pub struct Records(Arc<Database>);
 
 impl Records {
-    pub(super) fn new(file: Arc<File>) -> Self {
-        Self(file)
+    pub(super) fn new(database: Arc<Database>) -> Self {
+        Self(database)
     }
 
     /// How a round ended, if this node saw it.
@@ -21,7 +21,7 @@ impl Records {
     /// # Errors
     /// [`LedgerError`] where the file is damaged.
     pub fn round(&self, round: u64) -> Result<Option<RoundRecord>, LedgerError> {
-        let read = self.0.read()?;
+        let read = self.0.begin_read().map_err(failed)?;
         let rounds = read.open_table(ROUNDS).map_err(failed)?;
         let bytes = rounds.get(round).map_err(failed)?;
         bytes.map(|bytes| Ok(codec::decode(bytes.value())?)).transpose()
@@ -32,7 +32,7 @@ impl Records {
     /// # Errors
     /// [`LedgerError`] where the file is damaged.
     pub fn roster(&self, round: u64) -> Result<Option<Signed<Roster>>, LedgerError> {
-        let read = self.0.read()?;
+        let read = self.0.begin_read().map_err(failed)?;
         let rosters = read.open_table(ROSTERS).map_err(failed)?;
         let bytes = rosters.get(round).map_err(failed)?;
         bytes.map(|bytes| Ok(codec::decode(bytes.value())?)).transpose()
@@ -43,7 +43,7 @@ impl Records {
     /// # Errors
     /// [`LedgerError`] where the file is damaged.
     pub fn latest(&self, count: usize) -> Result<Vec<RoundRecord>, LedgerError> {
-        let read = self.0.read()?;
+        let read = self.0.begin_read().map_err(failed)?;
         let rounds = read.open_table(ROUNDS).map_err(failed)?;
         let newest = rounds.iter().map_err(failed)?.rev().take(count);
         newest.map(|entry| Ok(codec::decode(entry.map_err(failed)?.1.value())?)).collect()

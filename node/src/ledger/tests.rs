@@ -51,29 +51,6 @@ fn entries(ledger: &Ledger) -> Vec<JournalEntry> {
     entries
 }
 
-fn fill(
-    ledger: &Ledger,
-    table: TableDefinition<'_, u64, &'static [u8]>,
-    entries: impl IntoIterator<Item = (u64, Vec<u8>)>,
-) {
-    let written = ledger.file.write(|write| {
-        let mut table = write.open_table(table).unwrap();
-        for (key, value) in entries {
-            table.insert(key, value.as_slice()).unwrap();
-        }
-        Ok(())
-    });
-    written.unwrap();
-}
-
-fn set_format(ledger: &Ledger, format: u64) {
-    let written = ledger.file.write(|write| {
-        write.open_table(META).unwrap().insert("format", format).unwrap();
-        Ok(())
-    });
-    written.unwrap();
-}
-
 #[test]
 fn a_new_ledger_begins_at_round_0() {
     let ledger = Folder::new().open();
@@ -140,23 +117,55 @@ fn a_second_process_on_the_same_ledger_is_refused() {
 fn a_later_format_is_refused_and_left_as_it_is() {
     let folder = Folder::new();
     let ledger = folder.open();
-    set_format(&ledger, FORMAT + 1);
+    let write = ledger.database.begin_write().unwrap();
+    write.open_table(META).unwrap().insert("format", FORMAT + 1).unwrap();
+    write.commit().unwrap();
     drop(ledger);
     for _ in 0..2 {
         let error = Ledger::open(&folder.path()).err().unwrap();
         assert!(matches!(error, LedgerError::Format { found, .. } if found == FORMAT + 1), "{error}");
+        assert!(error.to_string().contains("has format 3, this version reads 1 to 2"), "{error}");
     }
+}
+
+/// What the first version wrote, table by table.
+#[test]
+fn an_earlier_format_is_upgraded_in_place_and_keeps_everything() {
+    let folder = Folder::new();
+    let database = Database::create(folder.path()).unwrap();
+    let write = database.begin_write().unwrap();
+    let entry = |entry: &JournalEntry| codec::encode(entry).unwrap();
+    write.open_table(META).unwrap().insert("format", 1).unwrap();
+    write.open_table(JOURNAL).unwrap().insert(7, entry(&joined(4)).as_slice()).unwrap();
+    write.open_table(ROUNDS).unwrap().insert(3, codec::encode(&record(3)).unwrap().as_slice()).unwrap();
+    write.open_table(ROSTERS).unwrap();
+    write.open_table(EVIDENCE).unwrap();
+    write.commit().unwrap();
+    drop(database);
+    for _ in 0..2 {
+        let mut ledger = folder.open();
+        assert_eq!((entries(&ledger)[0].clone(), ledger.round(3).unwrap()), (joined(4), Some(record(3))));
+        assert_eq!((ledger.next_round().unwrap(), ledger.spent().unwrap()), (5, vec![]));
+        ledger.journal(&JournalEntry::UploadStarted(SessionId([1; 32]))).unwrap();
+    }
+    assert_eq!(entries(&folder.open()).len(), 3, "entries go on where they had ended");
+    let database = Database::open(folder.path()).unwrap();
+    let format = database.begin_read().unwrap().open_table(META).unwrap().get("format").unwrap();
+    assert_eq!(format.unwrap().value(), FORMAT);
 }
 
 #[test]
 fn the_journal_is_bounded_and_forgets_the_oldest() {
     let folder = Folder::new();
     let mut ledger = folder.open();
-    fill(
-        &ledger,
-        JOURNAL,
-        (0..JOURNAL_ENTRIES).map(|number| (number, codec::encode(&joined(number)).unwrap())),
-    );
+    let write = ledger.database.begin_write().unwrap();
+    {
+        let mut journal = write.open_table(JOURNAL).unwrap();
+        for number in 0..JOURNAL_ENTRIES {
+            journal.insert(number, codec::encode(&joined(number)).unwrap().as_slice()).unwrap();
+        }
+    }
+    write.commit().unwrap();
     ledger.next = JOURNAL_ENTRIES;
     ledger.journal(&joined(JOURNAL_ENTRIES)).unwrap();
     ledger.journal(&joined(JOURNAL_ENTRIES + 1)).unwrap();
@@ -170,9 +179,15 @@ fn the_journal_is_bounded_and_forgets_the_oldest() {
 fn rounds_are_bounded_and_the_oldest_are_forgotten() {
     let folder = Folder::new();
     let ledger = folder.open();
-    // every other round was missed
-    let rounds = (0..ROUNDS_KEPT).map(|round| (2 * round, codec::encode(&record(2 * round)).unwrap()));
-    fill(&ledger, ROUNDS, rounds);
+    let write = ledger.database.begin_write().unwrap();
+    {
+        let mut rounds = write.open_table(ROUNDS).unwrap();
+        for round in 0..ROUNDS_KEPT {
+            // every other round was missed
+            rounds.insert(2 * round, codec::encode(&record(2 * round)).unwrap().as_slice()).unwrap();
+        }
+    }
+    write.commit().unwrap();
     ledger.record(&record(2 * ROUNDS_KEPT), None).unwrap();
     assert_eq!(ledger.round(0).unwrap(), None);
     assert_eq!(ledger.round(2).unwrap(), Some(record(2)));
@@ -229,24 +244,56 @@ fn a_damaged_file_is_an_error_and_never_a_panic() {
 fn an_entry_of_another_kind_is_an_error() {
     let folder = Folder::new();
     let ledger = folder.open();
-    fill(&ledger, JOURNAL, [(0, vec![0xFF; 3])]);
-    fill(&ledger, ROUNDS, [(0, vec![0xFF; 3])]);
+    let write = ledger.database.begin_write().unwrap();
+    write.open_table(JOURNAL).unwrap().insert(0, [0xFF; 3].as_slice()).unwrap();
+    write.open_table(ROUNDS).unwrap().insert(0, [0xFF; 3].as_slice()).unwrap();
+    write.commit().unwrap();
     assert!(matches!(ledger.next_round(), Err(LedgerError::Entry(_))));
     assert!(matches!(ledger.seen_keys().err(), Some(LedgerError::Entry(_))));
     assert!(matches!(ledger.round(0), Err(LedgerError::Entry(_))));
 }
 
 #[test]
-fn after_a_failed_write_the_file_is_opened_again_with_the_next_one() {
+fn sets_whose_sums_may_be_known_are_kept_once_and_outlive_the_journal() {
     let folder = Folder::new();
-    let mut ledger = folder.open();
-    ledger.journal(&joined(0)).unwrap();
-    let records = ledger.records();
-    let failed = ledger.file.write::<()>(|_| Err(LedgerError::Database("No space left on device".into())));
-    assert!(failed.is_err());
-    // nobody holds the file now, and nothing of what failed is in it
-    drop(folder.open());
-    ledger.record(&record(0), None).unwrap();
-    assert!(Ledger::open(&folder.path()).is_err(), "it is locked again");
-    assert_eq!((entries(&ledger), records.round(0).unwrap()), (vec![joined(0)], Some(record(0))));
+    let cohort = |label: &str, members: &[u8]| JournalEntry::Cohort {
+        label: label.into(),
+        members: members.iter().map(|member| MemberId([*member; 32])).collect(),
+    };
+    let noted = [cohort("a", &[1, 2, 3]), cohort("a", &[1, 2]), cohort("b", &[1, 2, 3])];
+    {
+        let mut ledger = folder.open();
+        for entry in noted.iter().chain(&noted) {
+            ledger.journal(entry).unwrap();
+        }
+        // the journal forgets
+        ledger.next = JOURNAL_ENTRIES + 100;
+        for round in 0..200 {
+            ledger.journal(&joined(round)).unwrap();
+        }
+    }
+    let found: Vec<JournalEntry> = folder
+        .open()
+        .cohorts()
+        .unwrap()
+        .into_iter()
+        .map(|(label, members)| JournalEntry::Cohort { label, members })
+        .collect();
+    assert_eq!(found.len(), 3);
+    assert!(noted.iter().all(|entry| found.contains(entry)), "{found:?}");
+}
+
+#[test]
+fn a_round_of_the_last_day_counts_from_its_first_roster() {
+    let folder = Folder::new();
+    let before = crate::consent::spent::now();
+    {
+        let mut ledger = folder.open();
+        for entry in [joined(1), roster(1, &[1]), roster(1, &[2]), joined(2), roster(3, &[3])] {
+            ledger.journal(&entry).unwrap();
+        }
+    }
+    let spent = folder.open().spent().unwrap();
+    assert_eq!(spent.iter().map(|(round, _)| *round).collect::<Vec<_>>(), [1, 3], "those with a roster");
+    assert!(spent.iter().all(|(_, at)| *at >= before));
 }

@@ -3,6 +3,7 @@
 //! It runs on a thread of its own, so the state machines may take their time over signatures and shares.
 //! Outputs are carried out in order; a journal entry is on disk before anything after it leaves.
 
+mod consent;
 mod deeds;
 mod ending;
 mod evidence;
@@ -16,6 +17,7 @@ mod telling;
 mod vectors;
 mod waiting;
 
+pub(crate) use consent::{Declined, Past};
 pub(crate) use ending::RECENT;
 #[cfg(feature = "lies")]
 pub(crate) use lies::Lying;
@@ -39,7 +41,7 @@ use consort_protocol::{
     manifest::{Chain, Manifest, ManifestError, SignedManifest, Tally},
     masking::MaskPlan,
     messages::{
-        Message,
+        Abort, Message,
         advertise_keys::{Decline, Roster},
         consistency_check::SurvivorSet,
         publish::Published,
@@ -57,7 +59,9 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use crate::{
+    checked::Checked,
     config::Limits,
+    consent::Consent,
     events::{NodeEvent, Observer},
     exhibits::Exhibits,
     inputs::Kept,
@@ -65,7 +69,7 @@ use crate::{
     limits::{self, TokenBucket},
     membership::Membership,
     network::{BulkStream, Event, EventStream, Network},
-    node::{Checked, SubmitError},
+    node::SubmitError,
 };
 
 use super::{
@@ -153,6 +157,8 @@ pub(crate) struct Driver {
     pub(crate) manifest: Arc<Manifest>,
     /// Tells everybody else which one that is, with the epochs before.
     pub(crate) in_force: watch::Sender<Arc<Chain>>,
+    /// What the operator consents to.
+    pub(crate) consent: Arc<Consent>,
     /// The newest known one, which comes into force between rounds.
     pub(crate) membership: Membership,
     pub(crate) identity: Arc<Identity>,
@@ -160,6 +166,8 @@ pub(crate) struct Driver {
     pub(crate) events: EventStream,
     pub(crate) commands: mpsc::Receiver<Command>,
     pub(crate) ledger: Ledger,
+    /// Tells why the node has ended by itself.
+    pub(crate) failed: watch::Sender<Option<String>>,
     pub(crate) results: Arc<Results>,
     /// What it spends as an aggregator.
     pub(crate) limits: watch::Receiver<Limits>,
@@ -178,6 +186,7 @@ pub(crate) struct DriverState {
     peers: Peers,
     gathering: Gathering,
     seen: Arc<SeenKeys>,
+    grounds: consent::Grounds,
     pending: Option<Pending>,
     running: Option<Running>,
     /// Whether no further round begins.
@@ -195,6 +204,8 @@ pub(crate) struct DriverState {
     restored: bool,
     /// What the others said last.
     reminders: Reminders,
+    /// The last abort of each member: it may have passed its turn in a round that has not begun here.
+    passes: BTreeMap<MemberId, Box<Signed<Abort>>>,
     /// Results of the last rounds, for those who have missed them.
     recent: VecDeque<Published>,
     /// One record for each member that was convicted.
@@ -217,6 +228,7 @@ impl DriverState {
         seen: SeenKeys,
         recent: Vec<Published>,
         evidence: Vec<Evidence>,
+        past: Past,
     ) -> Self {
         let manifest = chain.manifest();
         let mut peers = Peers::new(manifest.clone(), me, Now::ZERO);
@@ -231,6 +243,7 @@ impl DriverState {
             peers,
             gathering: Gathering::new(manifest, round),
             seen: Arc::new(seen),
+            grounds: consent::Grounds::new(past),
             pending: None,
             running: None,
             finishing: false,
@@ -241,6 +254,7 @@ impl DriverState {
             own_words: OwnWords::before(round),
             restored: false,
             reminders: Reminders::default(),
+            passes: BTreeMap::new(),
             recent: recent.into(),
             evidence,
             warnings: TokenBucket::new(limits::WARNINGS, limits::WARNINGS_PER_SECOND, Instant::now()),
@@ -285,6 +299,11 @@ impl Driver {
                 _ = visits.tick() => self.visit().await,
                 () = tokio::time::sleep(sleep) => self.feed(Input::Tick).await,
             }
+            if let Some(reason) = self.ledger.broken() {
+                tracing::error!(reason, "the ledger takes no more: this node stops");
+                self.failed.send_replace(Some(reason.to_owned()));
+                return;
+            }
             self.change_epoch().await;
             self.schedule().await;
             self.let_go();
@@ -293,15 +312,6 @@ impl Driver {
 
     fn now(&self) -> Now {
         self.state.started.elapsed()
-    }
-
-    fn publish_status(&self) {
-        // nobody waits for a node that stops
-        let stays = !self.state.finishing;
-        let task = self.state.pending.as_ref().filter(|_| stays).map(|pending| &pending.task);
-        let (waiting, summary) = (task.map(|task| task.digest()), task.map(Summary::of));
-        let (epoch, round) = (self.manifest.epoch(), self.state.gathering.round);
-        self.network.set_status(Status { epoch, round, waiting, summary }.encode());
     }
 
     async fn event(&mut self, event: Event) {
@@ -353,23 +363,6 @@ impl Driver {
         }
     }
 
-    /// Tells the running round whether a connected member has an input for it: nobody waits for one that has
-    /// none, or that is elsewhere.
-    async fn heed(&mut self, peer: MemberId) {
-        let Some(running) = &mut self.state.running else { return };
-        if !self.state.peers.is_connected(&peer) {
-            return;
-        }
-        let (number, task) = (running.round.number(), running.round.task().digest());
-        if self.state.peers.waits(&peer, number, &task) {
-            if running.idle.remove(&peer) {
-                self.feed(Input::Connected(peer)).await;
-            }
-        } else if running.idle.insert(peer) {
-            self.feed(Input::Left(peer)).await;
-        }
-    }
-
     async fn message(&mut self, from: MemberId, message: Message) {
         #[cfg(feature = "lies")]
         if self.lie_about(from, &message) {
@@ -385,6 +378,10 @@ impl Driver {
             Message::Evidence(evidence) => self.evidence(*evidence, Some(from)).await,
             Message::Manifest(signed) => self.heard(from, *signed).await,
             Message::Reminder(reminder) => self.reminded(from, &reminder).await,
+            Message::Abort(abort) => {
+                self.keep_pass(from, &abort);
+                self.feed(Input::Message(from, Box::new(Message::Abort(abort)))).await;
+            }
             _ if asks_for.is_some_and(|session| self.answer(from, &session)) => {}
             message => self.feed(Input::Message(from, Box::new(message))).await,
         }

@@ -139,7 +139,13 @@ impl Peers {
 
     /// How many, I included, wait with this task for this round.
     fn ready(&self, round: u64, task: &Digest) -> usize {
-        1 + self.connected.iter().filter(|id| self.waits(id, round, task)).count()
+        self.ready_for(round, task).len()
+    }
+
+    /// Who, I included, waits with this task for this round and is connected.
+    pub(super) fn ready_for(&self, round: u64, task: &Digest) -> BTreeSet<MemberId> {
+        let others = self.connected.iter().copied().filter(|id| self.waits(id, round, task));
+        others.chain([self.me]).collect()
     }
 
     /// Whether a member waits with this task for this round, under the same manifest. What it said before it was lost still counts

@@ -1,5 +1,6 @@
 //! The local API and the commands that use it, with daemons as people run them.
 
+mod consent;
 pub(crate) mod http;
 mod rounds;
 mod submit;

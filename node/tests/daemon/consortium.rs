@@ -10,6 +10,7 @@ use std::{
 use consort_node::{
     Node, NodeOptions,
     config::{Limits, Reach},
+    consent::Consent,
     consortium::Draft,
     events::{NoObserver, Observer},
     home::Home,
@@ -134,6 +135,7 @@ impl Consortium {
             listen: vec![ANY_PORT.parse().unwrap()],
             reach: Reach::default(),
             limits: Limits::default(),
+            consent: Consent::default(),
             peers,
         }
     }

@@ -1,6 +1,7 @@
-//! A disk that is full in the middle of a round: the process may not write files any further, as `ulimit -f` does it.
+//! A disk that is full before a round, or in the middle of one: from some moment on the process may not write files any
+//! further, as `ulimit -f` does it.
 
-use std::{path::Path, pin::Pin, sync::Arc};
+use std::{fs, path::Path, pin::Pin, sync::Arc};
 
 use consort_node::{
     Node,
@@ -12,8 +13,8 @@ use nix::sys::signal::Signal;
 use tokio::{process::Command, sync::watch};
 
 use super::{
-    api::{command, failure, json, write},
-    consortium::{Consortium, connected_to, within},
+    api::{command, failure, http, json, write},
+    consortium::{Consortium, address, connected_to, within},
     process::Daemon,
     rounds::{ints, members, stop},
 };
@@ -56,6 +57,7 @@ async fn scene(consortium: &Consortium, index: usize) -> (Daemon, Vec<Node>, wat
     (daemon, others, release)
 }
 
+/// All hand in, and all are in the sum.
 async fn round_of_all(consortium: &Consortium, home: &Path, input: &Path, others: &[Node]) {
     let mut submit = command("submit", home);
     let submit = json(submit.arg(input));
@@ -65,6 +67,23 @@ async fn round_of_all(consortium: &Consortium, home: &Path, input: &Path, others
     for result in submitted {
         assert_eq!(members(consortium, &result.unwrap().survivors), [0, 1, 2, 3]);
     }
+}
+
+async fn ends_in_words(daemon: Daemon) {
+    let (code, last) = daemon.ends().await;
+    assert_eq!(code, Some(1), "{last}");
+    for words in ["ledger.redb", "free the disk and start the node again"] {
+        assert!(last.contains(words), "{words:?} is not in: {last}");
+    }
+}
+
+/// The state of its one input, with the reason.
+async fn state_of_input(home: &Path) -> String {
+    let files: Vec<_> =
+        fs::read_dir(home.join("inputs")).unwrap().map(|file| file.unwrap().file_name()).collect();
+    let [file] = files.as_slice() else { panic!("{files:?}") };
+    let (id, _) = file.to_str().unwrap().split_once('.').unwrap();
+    http::unix(home, &format!("GET /v1/inputs/{id}"), b"").await.2
 }
 
 async fn full_in_the_middle_of_a_round(aggregates: bool) {
@@ -82,30 +101,63 @@ async fn full_in_the_middle_of_a_round(aggregates: bool) {
         limit_files(daemon.id(), Some(1)).await;
         release.send_replace(true);
         let said = daemon.logs("this node cannot do its part in the round").await;
-        assert!(said["detail"].as_str().unwrap().contains("free or grow the disk"), "{said}");
-        daemon
+        assert!(said["detail"].is_string() && said["round"] == 0, "{said}");
+        ends_in_words(daemon).await;
     };
-    let ((code, said), submitted, mut daemon) =
-        within(async { tokio::join!(submit, submitted, fills) }).await;
-    // its owner is told what may have become of the input, and the others have their sum
-    assert!(code == Some(1) && said.contains("no aggregate") && said.contains("the input"), "{said}");
+    let ((code, said), submitted, ()) = within(async { tokio::join!(submit, submitted, fills) }).await;
+    assert!(code == Some(1) && said.contains("the daemon stopped"), "{said}");
     for result in submitted {
         assert!(result.unwrap().survivors.len() >= 3);
     }
-    // no daemon was started again
-    limit_files(daemon.id(), None).await;
+    // there is room again
+    let known = address(&others[0]).await.to_string();
+    let mut daemon = Daemon::start(&home, &consortium.file(), &[&known]).await;
+    let state = state_of_input(&home).await;
+    assert!(state.contains("may be known within one sum"), "{state}");
+    for _ in 0..3 {
+        daemon.logs("connected").await;
+    }
     round_of_all(&consortium, &home, &input, &others).await;
-    daemon.logs("round completed").await;
     stop(others).await;
     assert_eq!(daemon.end(Signal::SIGTERM).await, Some(0));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn of_a_member() {
+async fn in_the_middle_of_a_round_the_others_finish_without_that_member() {
     full_in_the_middle_of_a_round(false).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn of_the_aggregator() {
+async fn in_the_middle_of_a_round_the_others_finish_without_that_aggregator() {
     full_in_the_middle_of_a_round(true).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_input_of_which_nothing_has_left_waits_for_a_disk_with_room() {
+    let consortium = Consortium::found(4);
+    let index = consortium.index(election::order(&consortium.manifest(), 0).last().unwrap());
+    let (home, input) = (consortium.home(index), consortium.path("input.npy"));
+    let (daemon, others, release) = scene(&consortium, index).await;
+    release.send_replace(true);
+    write(&input, Values::I64(vec![7]));
+    let (status, _, answer) = http::unix(&home, "POST /v1/inputs", &fs::read(&input).unwrap()).await;
+    assert_eq!(status, 202, "{answer}");
+    limit_files(daemon.id(), Some(1)).await;
+    let submitted = join_all(others.iter().map(|node| node.submit(ints(&[1]))));
+    let (submitted, ()) = within(async { tokio::join!(submitted, ends_in_words(daemon)) }).await;
+    for result in submitted {
+        assert_eq!(result.unwrap().survivors.len(), 3);
+    }
+    let known = address(&others[0]).await.to_string();
+    let daemon = Daemon::start(&home, &consortium.file(), &[&known]).await;
+    let state = state_of_input(&home).await;
+    assert!(state.contains("\"waiting\""), "{state}");
+    for node in &others {
+        connected_to(node, 3).await;
+    }
+    for result in within(join_all(others.iter().map(|node| node.submit(ints(&[1]))))).await {
+        assert_eq!(members(&consortium, &result.unwrap().survivors), [0, 1, 2, 3]);
+    }
+    stop(others).await;
+    assert_eq!(daemon.end(Signal::SIGTERM).await, Some(0));
 }

@@ -10,6 +10,8 @@ mod doctor;
 mod evidence;
 mod failover;
 mod founding;
+mod full_disk;
+mod guard;
 mod limited;
 mod membership;
 mod process;

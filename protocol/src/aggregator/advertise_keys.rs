@@ -86,16 +86,11 @@ impl AdvertiseKeys {
         seat: &Seat,
         from: MemberId,
         decline: &Signed<Decline>,
+        out: &mut Outputs,
     ) -> Result<(), FaultKind> {
-        if decline.signer != from {
-            return Err(FaultKind::Author { signer: decline.signer, expected: from });
-        }
-        if decline.body.contract != *seat.terms.digest() {
-            return Err(FaultKind::Session);
-        }
-        decline.verify().map_err(|_| FaultKind::Signature)?;
-        if seat.terms.manifest().contains(&from) && !self.advertisements.contains_key(&from) {
-            self.declined.insert(from);
+        let reason = seat.check_decline(from, decline)?;
+        if !self.advertisements.contains_key(&from) && self.declined.insert(from) {
+            out.push(Output::Declined { who: from, phase: Phase::AdvertiseKeys, reason });
         }
         Ok(())
     }

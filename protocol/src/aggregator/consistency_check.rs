@@ -3,6 +3,8 @@
 //! A vote counts when
 //! 1. it comes from the member that signed it: of the mask set for survivors, of the roster to abandon;
 //! 2. it is for this session, this slot and the proposed value.
+//!
+//! A member that says no by a rule of its own is not waited for.
 
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -13,6 +15,7 @@ use crate::{
     io::{JournalEntry, Output},
     messages::{
         Message,
+        advertise_keys::Decline,
         consistency_check::{Certificate, Proposal, Proposed, SurvivorSet, Value, Vote},
         failover::Abandonment,
         share_keys::DealtCommitments,
@@ -38,6 +41,8 @@ pub(super) struct ConsistencyCheck {
     value: Value,
     voters: Vec<MemberId>,
     votes: BTreeMap<MemberId, Signature>,
+    /// Who has said no, and why.
+    declined: BTreeMap<MemberId, String>,
     /// What has been said to all, for those who come back.
     pub(super) announced: Vec<Message>,
 }
@@ -93,7 +98,15 @@ impl ConsistencyCheck {
             send(out, *member, message.clone());
         }
         announced.push(message);
-        Ok(Self { session, subject, value, voters, votes: BTreeMap::new(), announced })
+        Ok(Self {
+            session,
+            subject,
+            value,
+            voters,
+            votes: BTreeMap::new(),
+            declined: BTreeMap::new(),
+            announced,
+        })
     }
 
     pub(super) fn vote(&mut self, seat: &Seat, from: MemberId, vote: &Signed<Vote>) -> Result<(), FaultKind> {
@@ -113,6 +126,21 @@ impl ConsistencyCheck {
         Ok(())
     }
 
+    pub(super) fn decline(
+        &mut self,
+        seat: &Seat,
+        from: MemberId,
+        decline: &Signed<Decline>,
+        out: &mut Outputs,
+    ) -> Result<(), FaultKind> {
+        let reason = seat.check_decline(from, decline)?;
+        if !self.votes.contains_key(&from) && !self.declined.contains_key(&from) {
+            out.push(Output::Declined { who: from, phase: Phase::ConsistencyCheck, reason: reason.clone() });
+            self.declined.insert(from, reason);
+        }
+        Ok(())
+    }
+
     pub(super) fn commitments(&mut self, dealer: MemberId, commitments: &DealtCommitments) {
         if let Subject::Survivors { mask_set, verifiers, .. } = &mut self.subject
             && let Some(pinned) = mask_set.commitments_of(&dealer)
@@ -124,9 +152,10 @@ impl ConsistencyCheck {
     pub(super) fn advance(self, seat: &Seat, late: bool, out: &mut Outputs) -> Progress<Self, State> {
         let (found, needed) = (self.votes.len(), self.session.threshold().get());
         if found < needed {
-            let hopeless = all_answered(seat, self.voters.iter(), |id| self.votes.contains_key(id));
+            let answered = |id: &MemberId| self.votes.contains_key(id) || self.declined.contains_key(id);
+            let hopeless = all_answered(seat, self.voters.iter(), answered);
             return if late || hopeless {
-                Progress::Impossible(seat::too_few(Phase::ConsistencyCheck, found, needed))
+                Progress::Impossible(self.without_enough(found, needed))
             } else {
                 Progress::Waiting(self)
             };
@@ -154,6 +183,18 @@ impl ConsistencyCheck {
                 }
                 seat::abort(out, AbortReason::Abandoned { slot: seat.slot, why });
                 Progress::Next(State::Closed)
+            }
+        }
+    }
+
+    fn without_enough(&self, found: usize, needed: usize) -> AbortReason {
+        let phase = Phase::ConsistencyCheck;
+        match self.declined.values().next() {
+            None => seat::too_few(phase, found, needed),
+            Some(first) => {
+                let members = self.declined.len();
+                let why = format!("{members} of {} members say no: {first}", self.voters.len());
+                AbortReason::Refused { phase, why }
             }
         }
     }

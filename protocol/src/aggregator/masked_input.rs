@@ -5,7 +5,8 @@
 //! 2. its whole vector is here, and its root is the one in the statement.
 //!
 //! Vectors are passed on to standbys as they arrive; the survivors are proposed once enough standbys have
-//! signed that they hold all of them. Where an earlier slot's votes require a set, it is the survivors.
+//! signed that they hold all of them. Where an earlier slot's votes require a set, it is the survivors. Where the guard
+//! lets no set of them through, the members are asked to abandon the attempt.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -236,8 +237,25 @@ impl MaskedInput {
         if !right {
             return Err(seat::too_few(Phase::MaskedInput, found, needed));
         }
-        self.chosen = Some(chosen);
+        self.chosen = Some(self.allowed(seat, chosen)?);
         Ok(true)
+    }
+
+    /// Those of the survivors that may be summed as far as this node's own guard knows: the others would refuse
+    /// more, and nobody has voted yet.
+    fn allowed(
+        &self,
+        seat: &Seat,
+        chosen: Vec<Signed<Statement>>,
+    ) -> Result<Vec<Signed<Statement>>, AbortReason> {
+        let ids: BTreeSet<MemberId> = chosen.iter().map(|statement| statement.signer).collect();
+        if self.required.is_some() || seat.refuses(&seat.guard, ids.iter().copied()).is_none() {
+            return Ok(chosen);
+        }
+        let least = self.session.min_survivors();
+        let allowed = seat.guard.choose(&ids, least, seat.terms.manifest().corrupt());
+        let allowed = allowed.map_err(|refusal| seat::refused(Phase::MaskedInput, &refusal))?;
+        Ok(chosen.into_iter().filter(|statement| allowed.contains(&statement.signer)).collect())
     }
 
     fn survives(&self, id: &MemberId) -> bool {

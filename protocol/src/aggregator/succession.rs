@@ -24,7 +24,7 @@ use crate::{
     phase::Phase,
     report::AbortReason,
     roster::Session,
-    seat::{Outputs, Seat, send},
+    seat::{self, Outputs, Seat, send},
     signing::Signed,
     slots::{Allowed, Slots},
 };
@@ -142,6 +142,11 @@ impl Succession {
                     }
                     _ => return Err(void("the proposal that was voted for is not known")),
                 };
+                let survivors = required.statements.iter().map(|statement| statement.signer);
+                // it may be certified, so nothing else can come of this slot; whoever can sum it comes after
+                if let Some(refusal) = seat.refuses(&seat.guard, survivors) {
+                    return Err(seat::refused(Phase::MaskedInput, &refusal));
+                }
                 let phase =
                     MaskedInput::begin(seat, session, mask_set, verifiers, Some(required), announced, out);
                 Ok(State::MaskedInput(phase))

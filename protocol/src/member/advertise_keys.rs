@@ -150,7 +150,7 @@ impl AdvertiseKeys {
                 known.insert(dealer, commitments);
             }
         }
-        Ok(Playing::new(session, Stage::ShareKeys(Box::new(sharing)), known))
+        Ok(Playing::new(seat, session, Stage::ShareKeys(Box::new(sharing)), known))
     }
 }
 

@@ -6,12 +6,13 @@ use std::{collections::BTreeMap, sync::Arc};
 use crate::{
     certificate::AcceptedMaskSet,
     fault::FaultKind,
+    guard::Guard,
     hash::Digest,
     ids::MemberId,
     io::Output,
     messages::{
         Message,
-        consistency_check::{Certificate, Proposal},
+        consistency_check::{Certificate, Proposal, Proposed},
         publish::Published,
         share_keys::{DealtCommitments, MaskSet},
     },
@@ -46,6 +47,8 @@ pub(super) enum Stage {
 pub(super) struct Playing {
     pub(super) session: Arc<Session>,
     pub(super) ballot: Ballot,
+    /// Sets whose sums of this label's data may be known, this session's included.
+    pub(super) guard: Arc<Guard>,
     pub(super) stage: Stage,
     /// Commitments of all dealers whose shares I hold, for an aggregator that takes over.
     pub(super) commitments: BTreeMap<MemberId, DealtCommitments>,
@@ -57,12 +60,14 @@ pub(super) struct Playing {
 
 impl Playing {
     pub(super) fn new(
+        seat: &Seat,
         session: Arc<Session>,
         stage: Stage,
         commitments: BTreeMap<MemberId, DealtCommitments>,
     ) -> Self {
         let (ballot, standing_by) = (Ballot::new(session.clone()), StandingBy::default());
-        Self { session, ballot, stage, commitments, fetching: BTreeMap::new(), standing_by }
+        let guard = seat.guard.clone();
+        Self { session, ballot, guard, stage, commitments, fetching: BTreeMap::new(), standing_by }
     }
 
     pub(super) fn phase(&self) -> Phase {
@@ -139,6 +144,7 @@ impl Playing {
                 if published.opening.is_none() && self.audits(seat, &published) {
                     return Ok(());
                 }
+                self.known(published.certificate.survivors.ids(), out);
                 if self.fetching.is_empty() {
                     out.push(Output::Phase(Phase::Publish));
                 }
@@ -196,6 +202,13 @@ impl Playing {
         if !value.is_abandon() && self.masked().is_none() {
             return Err(FaultKind::Unexpected.into());
         }
+        if let Proposed::Survivors { statements, .. } = &proposal.body.value {
+            let survivors = || statements.iter().map(|statement| statement.signer);
+            if let Some(refusal) = seat.refuses(&self.guard, survivors()) {
+                return Ok(seat.decline(Phase::ConsistencyCheck, &refusal, out)?);
+            }
+            self.known(survivors(), out);
+        }
         consistency_check::vote(seat, &self.session, &mut self.ballot, proposal, value, out)?;
         let stage = mem::replace(&mut self.stage, Stage::Spectating);
         self.stage = match stage {
@@ -215,6 +228,13 @@ impl Playing {
         let session = self.session.clone();
         let Some(masked) = self.masked() else { return Ok(()) };
         consistency_check::check_certified(seat, &session, masked, certificate)?;
+        // the others can have the sum without me, so it counts as known; but I do not help
+        let refusal = seat.refuses(&self.guard, certificate.survivors.ids());
+        self.known(certificate.survivors.ids(), out);
+        if let Some(refusal) = refusal {
+            return Ok(seat.decline(Phase::Unmasking, &refusal, out)?);
+        }
+        let Some(masked) = self.masked() else { return Ok(()) };
         unmasking::reveal(seat, &session, masked, certificate, from, out)?;
         let stage = mem::replace(&mut self.stage, Stage::Spectating);
         self.stage = match stage {

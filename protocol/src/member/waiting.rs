@@ -186,7 +186,9 @@ impl Member {
                 } else if now >= self.deadline {
                     // too few to open any slot: none is used up until the others are back;
                     // who is back without what it knew of the session has no part in it any more
-                    let gone = |id: &MemberId| self.seat.absent.contains(id) || self.left.contains(id);
+                    let gone = |id: &MemberId| {
+                        *id != self.seat.me && (self.seat.absent.contains(id) || self.left.contains(id))
+                    };
                     let participants = playing.session.participants().iter();
                     let found = participants.filter(|participant| !gone(&participant.id)).count();
                     let needed = playing.session.threshold().get();

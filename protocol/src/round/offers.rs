@@ -4,7 +4,8 @@
 //! 1. its author signed it, and holds its slot;
 //! 2. it is the one that this node would have written for its own task;
 //! 3. it is of the current attempt, so every earlier one was abandoned by certificate;
-//! 4. its slot is the one that this node looks to, or all slots between belong to members that are away.
+//! 4. its slot is the one that this node looks to, or all slots between belong to members that are away or have passed
+//!    their turn.
 
 use super::*;
 use crate::{
@@ -68,10 +69,12 @@ impl Round {
         }
     }
 
-    /// Whether the aggregators of all slots from the current one up to `slot` are away.
+    /// Whether the aggregators of all slots from the current one up to `slot` are away, or have passed their turn.
     fn may_skip_to(&self, slot: u32) -> bool {
         (self.slot..slot).all(|skipped| {
-            self.holder(skipped).is_some_and(|id| id != self.me && self.setup.away.contains_key(&id))
+            let passed = self.passed.contains(&(self.attempt, skipped));
+            self.holder(skipped)
+                .is_some_and(|id| id != self.me && (passed || self.setup.away.contains_key(&id)))
         })
     }
 
@@ -89,6 +92,7 @@ impl Round {
             self.setup.identity.clone(),
             terms.clone(),
             self.setup.seen.clone(),
+            self.setup.guard.clone(),
             self.elsewhere(),
             now,
         );
@@ -112,6 +116,7 @@ impl Round {
             self.setup.identity.clone(),
             terms.clone(),
             self.setup.seen.clone(),
+            self.setup.guard.clone(),
             self.absent(),
             now,
             rng,
@@ -124,7 +129,7 @@ impl Round {
         self.tell_who_left(now, rng, deeds);
     }
 
-    fn terms(&self, attempt: u32, slot: u32) -> Option<Arc<Terms>> {
+    pub(super) fn terms(&self, attempt: u32, slot: u32) -> Option<Arc<Terms>> {
         let RoundSetup { manifest, number, task, .. } = &self.setup;
         Terms::new(manifest.clone(), *number, attempt, slot, task.clone()).ok().map(Arc::new)
     }

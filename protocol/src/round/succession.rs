@@ -31,6 +31,9 @@ impl Round {
             },
         };
         let Some(slot) = session.next_slot(shown.timeout.body.slot) else { return };
+        if self.holder(slot) == Some(self.me) && !self.setup.aggregates {
+            return self.pass_turn_in(&session, slot, from, deeds);
+        }
         let acting = self.aggregator.as_ref().filter(|aggregator| !aggregator.is_over());
         let past = self.member.as_ref().is_some_and(|member| member.is_past(slot))
             || acting.is_some_and(|aggregator| aggregator.slot() >= slot)
@@ -41,7 +44,8 @@ impl Round {
         if !self.successors.contains_key(&slot) {
             let commitments = self.member.as_ref().map(Member::commitments).unwrap_or_default();
             let identity = self.setup.identity.clone();
-            let successor = Aggregator::succeed(identity, session, slot, commitments, self.elsewhere(), now);
+            let (guard, elsewhere) = (self.setup.guard.clone(), self.elsewhere());
+            let successor = Aggregator::succeed(identity, session, slot, commitments, guard, elsewhere, now);
             self.successors.insert(slot, successor);
         }
         let input = Input::Message(from, Box::new(Message::Timeout(Box::new(shown))));
@@ -147,7 +151,8 @@ impl Round {
             self.acted = None;
         }
         let identity = self.setup.identity.clone();
-        let (member, outputs) = Member::spectate(identity, session, self.absent(), given_up, now);
+        let (member, outputs) =
+            Member::spectate(identity, session, self.setup.guard.clone(), self.absent(), given_up, now);
         self.member = Some(member);
         self.take(Role::Member, outputs, now, rng, deeds);
         self.tell_who_left(now, rng, deeds);

@@ -90,7 +90,10 @@ impl Round {
     fn may_start(&self) -> bool {
         let (manifest, away) = (&self.setup.manifest, &self.setup.away);
         manifest.members().len() - away.len() >= manifest.min_participants()
-            && self.order.iter().any(|id| *id == self.me || !away.contains_key(id))
+            && self.order.iter().any(|id| match *id == self.me {
+                true => self.setup.aggregates,
+                false => !away.contains_key(id),
+            })
     }
 
     fn end(&self) -> Now {

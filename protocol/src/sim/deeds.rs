@@ -41,6 +41,10 @@ impl<H: Host> Simulation<'_, H> {
                 Output::PassOn { vector, to } => self.pass_on(id, vector, to),
                 Output::Unmask(survivors, plan) => self.unmask(id, &survivors, &plan),
                 Output::Audit(published, plan) => self.audit(id, &published, &plan),
+                Output::Declined { who, reason, .. } if who == id => {
+                    self.report.declined.push((id, reason));
+                }
+                Output::Declined { .. } => {}
                 Output::Fault(fault) => {
                     self.monitor.fault(id, &fault);
                     self.report.faults.push((id, fault));

@@ -11,6 +11,7 @@ use crate::{
     codec,
     contract::Terms,
     encoding::ValidInput,
+    guard::Guard,
     ids::MemberId,
     io::{Input, JournalEntry, Now, Role},
     messages::{Message, publish::Published},
@@ -63,6 +64,10 @@ pub struct Simulation<'a, H> {
     broken: BTreeMap<(MemberId, MemberId), Now>,
     interfere: Interference<'a>,
     pub(super) adversary: Adversary,
+    /// What members know of earlier sums of the label.
+    guards: BTreeMap<MemberId, Guard>,
+    /// Members that do not aggregate, by their own settings.
+    passing: BTreeSet<MemberId>,
     pub(super) monitor: Monitor,
     pub(super) oracle: Oracle,
     /// What waits until the deeds under way are done: a node carries out all of one step before the next.
@@ -101,6 +106,8 @@ impl<'a, H: Host> Simulation<'a, H> {
             broken: BTreeMap::new(),
             interfere: Box::new(|envelope| vec![envelope]),
             adversary: Adversary::default(),
+            guards: BTreeMap::new(),
+            passing: BTreeSet::new(),
             monitor: Monitor::new(manifest.clone(), []),
             oracle: Oracle::new(manifest, []),
             pending: VecDeque::new(),
@@ -141,6 +148,20 @@ impl<'a, H: Host> Simulation<'a, H> {
     #[must_use]
     pub fn interfere(mut self, with: impl FnMut(Envelope) -> Vec<Envelope> + 'a) -> Self {
         self.interfere = Box::new(with);
+        self
+    }
+
+    /// Lets these members know of earlier sums of the label; the others know of none.
+    #[must_use]
+    pub fn guards(mut self, guards: impl IntoIterator<Item = (MemberId, Guard)>) -> Self {
+        self.guards.extend(guards);
+        self
+    }
+
+    /// Lets these members pass their turns to aggregate.
+    #[must_use]
+    pub fn passing(mut self, members: impl IntoIterator<Item = MemberId>) -> Self {
+        self.passing.extend(members);
         self
     }
 
@@ -219,6 +240,8 @@ impl<'a, H: Host> Simulation<'a, H> {
                 number: contract.round,
                 task: contract.task.clone(),
                 seen: seen.clone(),
+                aggregates: !self.passing.contains(&id),
+                guard: Arc::new(self.guards.get(&id).cloned().unwrap_or_default()),
                 away,
                 excluded: BTreeSet::new(),
             };

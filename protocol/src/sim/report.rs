@@ -54,6 +54,8 @@ pub struct Report {
     pub slots: BTreeMap<MemberId, Vec<SlotOver>>,
     /// Faults, with the node that found them.
     pub faults: Vec<(MemberId, PeerFault)>,
+    /// What members have said no to, with their words, in order.
+    pub declined: Vec<(MemberId, String)>,
     /// What was proved, with the node that proved it.
     pub evidence: Vec<(MemberId, Evidence)>,
     /// Sums of honest inputs that a coalition has computed by itself, with the plain values.

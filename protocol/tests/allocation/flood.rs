@@ -59,6 +59,8 @@ impl Table {
                 number: 3,
                 task: task.clone(),
                 seen: Arc::default(),
+                guard: Arc::default(),
+                aggregates: true,
                 away: BTreeMap::new(),
                 excluded: BTreeSet::new(),
             };

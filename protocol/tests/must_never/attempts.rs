@@ -54,6 +54,8 @@ impl Bound {
             number: world.terms.contract().round,
             task: world.terms.contract().task.clone(),
             seen: Arc::default(),
+            guard: Arc::default(),
+            aggregates: true,
             away: BTreeMap::new(),
             excluded: Default::default(),
         };

@@ -4,6 +4,7 @@ mod attempts;
 mod certificate;
 mod evil_members;
 mod fuzz;
+mod guard;
 mod mask_set;
 mod monitor;
 mod oracle;

@@ -10,6 +10,7 @@ use consort_protocol::{
     array::Dtype,
     contract::{Task, Terms, spec_for},
     encoding::Reduction,
+    guard::Guard,
     hash::{Digest, digest},
     ids::MemberId,
     io::{Input, Now, Output, Work},
@@ -55,8 +56,17 @@ pub(crate) struct World {
 
 /// Terms of the first slot of a round for a vector of integers.
 pub(crate) fn terms(consortium: &Consortium, round: u64, attempt: u32, length: u64) -> Arc<Terms> {
+    terms_under(consortium, (round, attempt), length, None)
+}
+
+fn terms_under(
+    consortium: &Consortium,
+    (round, attempt): (u64, u32),
+    length: u64,
+    label: Option<&str>,
+) -> Arc<Terms> {
     let spec = spec_for(&consortium.manifest, [(vec![length], Dtype::I64)], Reduction::Sum, None);
-    let task = Task { label: None, query: [0; 32], spec };
+    let task = Task { label: label.map(str::to_owned), query: [0; 32], spec };
     Arc::new(Terms::new(consortium.manifest.clone(), round, attempt, 0, task).unwrap())
 }
 
@@ -69,6 +79,25 @@ impl World {
     pub(crate) fn with(members: usize, corrupt: usize, length: u64, seen: SeenKeys) -> Self {
         let consortium = consortium(members, Policy::default(), 5).unwrap();
         let terms = terms(&consortium, 3, 0, length);
+        Self::of(consortium, terms, corrupt, seen, Guard::default())
+    }
+
+    /// The inputs are the same data again, of which all honest members know these earlier sums.
+    pub(crate) fn guarded(
+        members: usize,
+        corrupt: usize,
+        label: Option<&str>,
+        earlier: impl Fn(&[MemberId]) -> Vec<Vec<MemberId>>,
+    ) -> Self {
+        let consortium = consortium(members, Policy::default(), 5).unwrap();
+        let terms = terms_under(&consortium, (3, 0), 4, label);
+        let everybody: Vec<MemberId> = consortium.manifest.members().iter().map(|member| member.id).collect();
+        let guard = Guard::new(2, earlier(&everybody));
+        Self::of(consortium, terms, corrupt, SeenKeys::default(), guard)
+    }
+
+    fn of(consortium: Consortium, terms: Arc<Terms>, corrupt: usize, seen: SeenKeys, guard: Guard) -> Self {
+        let members = consortium.identities.len();
         let mut rng = ChaCha20Rng::seed_from_u64(members as u64);
         let aggregator = terms.aggregator();
         let mut identities = consortium.identities.clone();
@@ -84,9 +113,9 @@ impl World {
         let mut honest = BTreeMap::new();
         let seen = Arc::new(seen);
         for identity in identities {
-            let (id, none) = (identity.id(), Default::default());
+            let (id, guard, none) = (identity.id(), Arc::new(guard.clone()), Default::default());
             let (member, out) =
-                Member::join(identity, terms.clone(), seen.clone(), none, Now::ZERO, &mut rng);
+                Member::join(identity, terms.clone(), seen.clone(), guard, none, Now::ZERO, &mut rng);
             honest.insert(id, member);
             for (to, message) in sent(&out) {
                 let Message::Advertise(advertisement) = message else { panic!("it advertises first") };

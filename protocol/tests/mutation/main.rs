@@ -4,6 +4,7 @@
 mod abandonment;
 mod attack;
 mod certificates;
+mod differencing;
 mod honest_aggregator;
 mod mask_sets;
 mod replay;

@@ -15,9 +15,10 @@ use consort_protocol::{
     contract::{Task, Terms, spec_for},
     encoding::{Input as Data, Reduction, ValidInput},
     fault::FaultKind,
+    guard::Guard,
     hash::Digest,
     ids::MemberId,
-    io::{Input, Now, Output, Work},
+    io::{Input, JournalEntry, Now, Output, Work},
     manifest::Policy,
     masking::MaskPlan,
     member::Member,
@@ -65,6 +66,10 @@ pub(crate) struct World {
     pub(crate) stated: Vec<Signed<MaskedInput>>,
     /// What honest members have found wrong, in order.
     pub(crate) refused: Vec<FaultKind>,
+    /// Sets of the label of which honest members have noted that their sums may be known.
+    pub(crate) known: BTreeMap<MemberId, Vec<Vec<MemberId>>>,
+    /// To what honest members have said no.
+    pub(crate) declined: Vec<String>,
     session: Option<Arc<Session>>,
     pub(crate) mask_set: Option<Signed<MaskSet>>,
     pub(crate) oracle: Oracle,
@@ -73,11 +78,11 @@ pub(crate) struct World {
 }
 
 /// A consortium whose rounds need no standbys, and the terms of one of them.
-fn terms(members: usize, round: u64) -> (Consortium, Arc<Terms>) {
+fn terms(members: usize, round: u64, label: Option<&str>) -> (Consortium, Arc<Terms>) {
     let policy = Policy { standby_bytes: 0, ..Policy::default() };
     let consortium = consortium(members, policy, 5).unwrap();
     let spec = spec_for(&consortium.manifest, [(vec![LENGTH as u64], Dtype::I64)], Reduction::Sum, None);
-    let task = Task { label: None, query: [0; 32], spec };
+    let task = Task { label: label.map(str::to_owned), query: [0; 32], spec };
     let terms = Arc::new(Terms::new(consortium.manifest.clone(), round, 0, 0, task).unwrap());
     (consortium, terms)
 }
@@ -91,7 +96,7 @@ impl World {
 
     /// The coalition holds these slots, and the first ones as far as there may be more corrupt members.
     pub(crate) fn with_slots(members: usize, slots: &[u32]) -> Self {
-        let terms = terms(members, ROUND).1;
+        let terms = terms(members, ROUND, None).1;
         let held = slots.iter().map(|slot| terms.holder(*slot).unwrap());
         let mut coalition: Vec<MemberId> = Vec::new();
         for id in held.chain(terms.order().iter().copied()) {
@@ -104,7 +109,18 @@ impl World {
 
     /// Another round with this coalition, if the first slot is held by one of them.
     pub(crate) fn of(members: usize, round: u64, coalition: &[MemberId]) -> Option<Self> {
-        let (consortium, terms) = terms(members, round);
+        Self::after(members, round, coalition, None, &BTreeMap::new())
+    }
+
+    /// The same, for data under a label, of which honest members know these earlier sums.
+    pub(crate) fn after(
+        members: usize,
+        round: u64,
+        coalition: &[MemberId],
+        label: Option<&str>,
+        known: &BTreeMap<MemberId, Vec<Vec<MemberId>>>,
+    ) -> Option<Self> {
+        let (consortium, terms) = terms(members, round, label);
         if !coalition.contains(&terms.aggregator()) {
             return None;
         }
@@ -125,6 +141,8 @@ impl World {
             accepted: Vec::new(),
             stated: Vec::new(),
             refused: Vec::new(),
+            known: known.clone(),
+            declined: Vec::new(),
             session: None,
             mask_set: None,
             now: Now::ZERO,
@@ -137,8 +155,10 @@ impl World {
                 continue;
             }
             world.inputs.insert(id, world.input(number));
+            let guard = Arc::new(Guard::new(2, known.get(&id).cloned().unwrap_or_default()));
             let (seen, nobody) = (Arc::default(), BTreeSet::new());
-            let (member, out) = Member::join(identity, terms.clone(), seen, nobody, Now::ZERO, &mut rng);
+            let (member, out) =
+                Member::join(identity, terms.clone(), seen, guard, nobody, Now::ZERO, &mut rng);
             world.honest.insert(id, member);
             world.carry_out(id, out);
         }
@@ -253,6 +273,10 @@ impl World {
                 }
                 Output::Fetch(published) => self.accepted.push(*published),
                 Output::Fault(fault) => self.refused.push(fault.kind),
+                Output::Declined { reason, .. } => self.declined.push(reason),
+                Output::Journal(JournalEntry::Cohort { members, .. }) => {
+                    self.known.entry(id).or_default().push(members);
+                }
                 _ => {}
             }
         }
@@ -320,12 +344,17 @@ impl World {
     pub(crate) fn leaked(&self) -> Vec<(BTreeSet<MemberId>, Vec<i64>)> {
         let manifest = &self.consortium.manifest;
         let promised = manifest.min_survivors(manifest.members().len()).unwrap() - manifest.corrupt();
-        let few = self.oracle.extracted().into_iter().filter(|it| it.members.len() < promised);
+        self.sums().into_iter().filter(|(members, _)| members.len() < promised).collect()
+    }
+
+    /// All sums of honest inputs that the coalition has computed, with their plain values.
+    pub(crate) fn sums(&self) -> Vec<(BTreeSet<MemberId>, Vec<i64>)> {
+        let sums = self.oracle.extracted().into_iter();
         let plain = |values: &Values| match values {
             Values::I64(values) => values.clone(),
             _ => panic!("inputs are integers"),
         };
-        few.map(|it| (it.members, plain(it.sum.leaves[0].values()))).collect()
+        sums.map(|it| (it.members, plain(it.sum.leaves[0].values()))).collect()
     }
 
     pub(crate) fn plain_sum(&self, members: &BTreeSet<MemberId>) -> Vec<i64> {

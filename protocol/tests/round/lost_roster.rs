@@ -38,6 +38,8 @@ impl World {
                 number: contract.round,
                 task: contract.task.clone(),
                 seen: Arc::default(),
+                guard: Arc::default(),
+                aggregates: true,
                 away: BTreeMap::new(),
                 excluded: [].into(),
             };

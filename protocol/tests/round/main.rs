@@ -3,5 +3,7 @@
 mod attempt;
 mod evidence;
 mod failover;
+mod guard;
 mod lost_roster;
 mod setting;
+mod turns;

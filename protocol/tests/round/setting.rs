@@ -25,10 +25,20 @@ pub(crate) fn setting(members: usize, seed: u64) -> Setting {
 
 /// The members with these numbers may aggregate.
 pub(crate) fn setting_where(members: usize, seed: u64, may_aggregate: impl Fn(usize) -> bool) -> Setting {
+    setting_under(members, seed, may_aggregate, None)
+}
+
+/// The inputs are data of this label.
+pub(crate) fn setting_under(
+    members: usize,
+    seed: u64,
+    may_aggregate: impl Fn(usize) -> bool,
+    label: Option<&str>,
+) -> Setting {
     let consortium = consortium_where(members, Policy::default(), seed, may_aggregate).unwrap();
     let leaves = [(vec![LENGTH as u64], Dtype::I64)];
     let spec = spec_for(&consortium.manifest, leaves, Reduction::Sum, None);
-    let task = Task { label: None, query: [0; 32], spec };
+    let task = Task { label: label.map(str::to_owned), query: [0; 32], spec };
     let terms = Arc::new(Terms::new(consortium.manifest.clone(), seed, 0, 0, task).unwrap());
     Setting { consortium, terms }
 }

@@ -66,6 +66,7 @@ impl Driver {
             Output::PassOn { vector, to } => self.pass_on(vector, to),
             Output::Unmask(survivors, plan) => self.unmask(survivors, *plan),
             Output::Audit(published, plan) => self.audit(&published, *plan),
+            Output::Declined { who, phase, reason } => self.declined(who, phase, reason).await,
             Output::Fault(fault) => {
                 if self.worth_a_warning() {
                     tracing::warn!(peer = %fault.who, phase = %fault.phase, fault = %fault.kind, "peer at fault");
@@ -112,9 +113,8 @@ impl Driver {
         {
             kept.mark_sent(running.round.number()).map_err(|error| format!("the input's file: {error}"))?;
         }
-        self.ledger
-            .journal(&entry)
-            .map_err(|error| format!("{error}; free or grow the disk of this node's home"))?;
+        self.ledger.journal(&entry).map_err(|error| error.to_string())?;
+        self.state.grounds.note(&entry);
         if let JournalEntry::Joined { round, attempt, slot } = entry {
             self.state.own_words.joined(round, attempt, slot);
         }

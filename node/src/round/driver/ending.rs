@@ -9,8 +9,9 @@ impl Driver {
     /// A round is over on this node.
     pub(super) async fn conclude(&mut self, running: Running) {
         let round = running.round.number();
-        let roster = running.roster();
-        let Running { outcome, aggregate, attempts, session, sent, .. } = running;
+        let (roster, (attempt, slot), aggregator) =
+            (running.roster(), running.round.place(), running.round.aggregator());
+        let Running { outcome, aggregate, mut attempts, session, sent, .. } = running;
         let contract = session.as_ref().map(|session| session.terms().contract().clone());
         match outcome {
             Some(Outcome::Completed { published, threshold }) => {
@@ -41,7 +42,14 @@ impl Driver {
             }
             Some(Outcome::Aborted(reason)) => {
                 tracing::warn!(round, %reason, "round without a result");
-                if sent || matches!(reason, AbortReason::Local { .. }) {
+                let refused = matches!(reason, AbortReason::Refused { .. });
+                if let Some(aggregator) = aggregator.filter(|_| refused) {
+                    let (outcome, detail) = (reason.word().into(), Some(reason.to_string()));
+                    attempts.push(AttemptRecord { attempt, slot, aggregator, outcome, detail });
+                }
+                // every attempt was abandoned by certificate, so the input is in no sum that anybody can have
+                let unused = refused && self.take_up_again(round);
+                if !unused && sent || matches!(reason, AbortReason::Local { .. }) {
                     return self
                         .end_without(round, attempts, contract, roster, sent, &reason.to_string())
                         .await;
@@ -52,10 +60,18 @@ impl Driver {
             }
             // its last words could not be journalled; what has left before is not known any more
             None => {
-                let reason = "this node could not write its ledger; free or grow the disk of its home";
+                let reason = "this node could not write its ledger; free its disk and start it again";
                 self.end_without(round, attempts, contract, roster, true, reason).await;
             }
         }
+    }
+
+    /// The input goes on waiting although its masked vector has left. Gives whether its file says so.
+    fn take_up_again(&mut self, round: u64) -> bool {
+        let kept = self.state.pending.as_mut().and_then(|pending| pending.kept.as_mut());
+        let Some(Err(error)) = kept.map(Kept::mark_unused) else { return true };
+        tracing::error!(round, %error, "the input's file still says that it may have left");
+        false
     }
 
     /// The others have gone on without this node.
@@ -113,6 +129,9 @@ impl Driver {
             tracing::error!(round, %error, "the round's record is not on disk");
         }
         self.begin_round(next);
+        // a node whose ledger takes no more ends: its next start reads from the input's file what may be done with it
+        let lasts = self.ledger.broken().is_none();
+        let result = result.filter(|result| lasts || result.is_ok());
         let answered = result.and_then(|result| Some((self.state.pending.take()?, result)));
         self.publish_status();
         // whoever looks on knows how the round went before the input's owner does
@@ -125,5 +144,13 @@ impl Driver {
     pub(super) fn begin_round(&mut self, round: u64) {
         self.state.gathering = Gathering::new(&self.manifest, round);
         self.publish_status();
+    }
+
+    /// Whoever still waits for a result that is here gets it.
+    pub(super) fn answer(&mut self, to: MemberId, session: &SessionId) -> bool {
+        let found = self.state.recent.iter().find(|published| published.sum.body.session == *session);
+        let Some(published) = found.cloned() else { return false };
+        self.send(to, &Message::Published(Box::new(published)));
+        true
     }
 }

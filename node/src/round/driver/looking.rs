@@ -4,7 +4,7 @@ use consort_protocol::{contract::Task, ids::MemberId, io::Role, phase::Phase};
 
 use crate::round::status::{Status, Summary};
 
-use super::Driver;
+use super::{Declined, Driver};
 
 /// How things are on this node.
 pub(crate) struct View {
@@ -14,6 +14,10 @@ pub(crate) struct View {
     pub(crate) place: Option<Place>,
     /// What the waiting input is for.
     pub(crate) waiting: Option<Task>,
+    /// Why the waiting input is in no round, where it is this node that has something against one.
+    pub(crate) why_not: Option<String>,
+    /// The last members, this node among them, that said no to something.
+    pub(crate) declined: Vec<Declined>,
     /// All other members, in the manifest's order.
     pub(crate) peers: Vec<PeerView>,
 }
@@ -92,6 +96,8 @@ impl Driver {
             round: state.running.as_ref().map_or(state.gathering.round, |running| running.round.number()),
             place,
             waiting: state.pending.as_ref().map(|pending| pending.task.clone()),
+            why_not: state.grounds.why_not().filter(|_| state.pending.is_some()),
+            declined: state.grounds.declined().cloned().collect(),
             peers: peers.collect(),
         }
     }

@@ -2,8 +2,9 @@
 
 use super::*;
 use crate::{
+    checked::check,
     membership::{News, Source},
-    node::{Reduce, Submission, check, manifest_addresses},
+    node::{Reduce, Submission, manifest_addresses},
 };
 use consort_protocol::encoding::{Input as Arrays, Reduction};
 
@@ -156,7 +157,7 @@ impl Driver {
         };
         let Task { label, query, .. } = pending.task;
         let submission = Submission { leaves, reduce, label, query, clip: pending.clip };
-        match check(&self.manifest, submission) {
+        match check(&self.manifest, &self.consent, submission) {
             Ok(checked) => {
                 self.state.pending = Some(Pending::new(checked, pending.kept, pending.reply));
             }

@@ -1,4 +1,4 @@
-//! What members are told that come back or ask: their results, and their own last words.
+//! What a member says last, for when its home forgets: told by the others, and what follows from it.
 
 use super::*;
 use crate::ledger::{LedgerError, Records};
@@ -22,14 +22,6 @@ impl DriverState {
 }
 
 impl Driver {
-    /// Whoever still waits for a result that is here gets it.
-    pub(super) fn answer(&mut self, to: MemberId, session: &SessionId) -> bool {
-        let found = self.state.recent.iter().find(|published| published.sum.body.session == *session);
-        let Some(published) = found.cloned() else { return false };
-        self.send(to, &Message::Published(Box::new(published)));
-        true
-    }
-
     pub(super) async fn report_peers(&self) {
         let connected = self.manifest.members().len() - 1 - self.state.peers.away().len();
         self.observer.notify(NodeEvent::Peers(connected)).await;
