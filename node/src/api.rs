@@ -81,6 +81,12 @@ impl Shared {
     fn manifest(&self) -> Arc<Manifest> {
         self.handle.consortium().manifest().clone()
     }
+
+    /// The largest body: every element of the largest vector in its widest type, and headers.
+    fn largest_body(&self) -> u64 {
+        let elements = self.manifest().policy().max_vector.min(self.handle.limits.borrow().max_elements());
+        elements.saturating_mul(8).saturating_add(limits::API_HEADER_BYTES)
+    }
 }
 
 impl Api {
@@ -147,9 +153,4 @@ fn routes(shared: Arc<Shared>) -> Router {
         .fallback(|| async { Problem::not_found("there is no such route: docs/api.md has them all") })
         .method_not_allowed_fallback(|| async { Problem::method() })
         .with_state(shared)
-}
-
-/// The largest body: every element of the largest vector in its widest type, and headers.
-fn largest_body(manifest: &Manifest) -> u64 {
-    manifest.policy().max_vector.saturating_mul(8).saturating_add(limits::API_HEADER_BYTES)
 }

@@ -1,5 +1,7 @@
 //! `config.toml`: what one node decides for itself.
 
+mod limits;
+
 use std::path::Path;
 
 use libp2p::{Multiaddr, multiaddr::Protocol};
@@ -10,6 +12,8 @@ use crate::{
     consortium::one_line,
     files::{self, read_bounded},
 };
+
+pub use limits::{Limits, OverLimit};
 
 /// Files larger than this are not read.
 const MAX_FILE_BYTES: u64 = 1 << 20;
@@ -45,6 +49,9 @@ pub struct Config {
     /// How others reach this node, beside these addresses.
     #[serde(default)]
     pub reach: Reach,
+    /// What it spends on rounds.
+    #[serde(default)]
+    pub limits: Limits,
     /// What this node consents to.
     #[serde(default)]
     pub consent: Consent,
@@ -70,6 +77,7 @@ impl Default for Config {
             listen: default_listen(),
             api_port: None,
             reach: Reach::default(),
+            limits: Limits::default(),
             consent: Consent::default(),
         }
     }
@@ -117,7 +125,23 @@ impl Config {
                     .to_owned(),
             ));
         }
+        if let Some(mistake) = config.limits.mistake() {
+            return Err(parse(format!("[limits]: {mistake}")));
+        }
         Ok(config)
+    }
+
+    /// Names what is different in another configuration and cannot change while the node runs.
+    #[must_use]
+    pub fn needs_restart(&self, other: &Self) -> Vec<&'static str> {
+        let Self { name: _, listen, api_port, reach, limits: _, consent } = self;
+        let fixed = [
+            ("listen", *listen != other.listen),
+            ("api_port", *api_port != other.api_port),
+            ("reach", *reach != other.reach),
+            ("consent", *consent != other.consent),
+        ];
+        fixed.into_iter().filter(|(_, differs)| *differs).map(|(name, _)| name).collect()
     }
 
     /// Writes it to a new file, with comments for whoever edits it.
@@ -133,6 +157,7 @@ impl Config {
         let listen: String =
             self.listen.iter().map(|address| format!("    {},\n", text(address.to_string()))).collect();
         let Reach { relay, through_relay, mdns } = self.reach;
+        let Limits { memory_mib, round_mib, uploads } = self.limits;
         let file = format!(
             "# Settings of this node. Unknown keys are refused, so that a misspelt one is noticed.\n\n\
              # What the others call it: `consort card` puts it on the member card.\n{name}\n\n\
@@ -142,7 +167,10 @@ impl Config {
              # show the token of the file api.token.\n\
              # api_port = 4041\n\n\
              # How others reach it beside that; all are off where nothing is said (docs/reachability.md).\n\
-             [reach]\nrelay = {relay}\nthrough_relay = {through_relay}\nmdns = {mdns}\n\n{CONSENT}"
+             [reach]\nrelay = {relay}\nthrough_relay = {through_relay}\nmdns = {mdns}\n\n\
+             # What it spends on rounds (docs/operate.md): memory for an input with its aggregate; disk for the members'\n\
+             # vectors of a round that it aggregates; how many of these it takes in at once.\n\
+             [limits]\nmemory_mib = {memory_mib}\nround_mib = {round_mib}\nuploads = {uploads}\n\n{CONSENT}"
         );
         files::create(path, file.as_bytes(), 0o644)
             .map_err(|source| ConfigError::Read { path: path.display().to_string(), source })
@@ -259,6 +287,8 @@ mod tests {
             ("api_port = 70000", ["line 1", "u16"]),
             ("listen", ["line 1", "expected"]),
             ("[reach]\nrelais = true", ["line 2", "relais"]),
+            ("[limits]\nuploads = 0", ["[limits]", "limit of 0"]),
+            ("[limits]\nround_mib = \"16 GB\"", ["line 2", "u64"]),
         ] {
             let error = load(text).unwrap_err();
             assert!(words.iter().all(|word| error.contains(word)), "{text:?}: {error}");

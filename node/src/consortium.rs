@@ -119,6 +119,13 @@ impl Draft {
         self.before.as_ref()
     }
 
+    /// All epochs, in ascending order.
+    #[must_use]
+    pub fn epochs(&self) -> Vec<SignedManifest> {
+        let before = self.before.iter().flat_map(Chain::iter);
+        before.chain([self.last.clone()]).collect()
+    }
+
     /// How far the signatures have come; everything else is checked.
     ///
     /// # Errors

@@ -78,6 +78,11 @@ pub enum NodeEvent {
         /// The first epoch without it.
         epoch: u64,
     },
+    /// This node took part in a round that its home does not remember: the home is an old copy.
+    Restored {
+        /// The last round that it is known to have taken part in.
+        round: u64,
+    },
     /// Two different manifests of one epoch are signed by enough members.
     Forked(ManifestError),
     /// A round is over on this node.

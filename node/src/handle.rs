@@ -6,11 +6,13 @@ use consort_protocol::manifest::Chain;
 use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::{
+    checked::Checked,
+    config::Limits,
     consent::Consent,
     inputs::Kept,
     ledger::Records,
     network::Network,
-    node::{Checked, SubmitError},
+    node::SubmitError,
     round::{
         RoundResult,
         driver::{Command, Pending, View},
@@ -27,6 +29,7 @@ pub struct Handle {
     pub(crate) commands: mpsc::Sender<Command>,
     pub(crate) records: Records,
     pub(crate) results: Arc<Results>,
+    pub(crate) limits: watch::Receiver<Limits>,
 }
 
 /// What becomes of an input; nothing comes where the node stops before.

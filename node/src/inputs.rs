@@ -101,9 +101,16 @@ pub(crate) struct Kept {
     folder: PathBuf,
     id: InputId,
     round: Option<u64>,
+    /// Whether an earlier process took it in.
+    found: bool,
 }
 
 impl Kept {
+    /// Whether it was in the home when this process began.
+    pub(crate) fn was_found(&self) -> bool {
+        self.found
+    }
+
     pub(crate) fn id(&self) -> InputId {
         self.id
     }
@@ -125,7 +132,7 @@ impl Kept {
             return Ok(());
         }
         let from = self.path();
-        let waiting = Self { folder: self.folder.clone(), id: self.id, round: None };
+        let waiting = Self { folder: self.folder.clone(), id: self.id, round: None, found: self.found };
         fs::rename(from, waiting.path())?;
         self.round = None;
         sync(&self.folder)
@@ -171,7 +178,7 @@ impl Store {
 
     /// Puts an input that was taken in where it survives a restart.
     pub(crate) fn keep(&self, draft: Draft, id: InputId) -> io::Result<Kept> {
-        let kept = Kept { folder: self.0.clone(), id, round: None };
+        let kept = Kept { folder: self.0.clone(), id, round: None, found: false };
         draft.persist(&kept.path())?;
         sync(&self.0)?;
         Ok(kept)
@@ -188,7 +195,7 @@ impl Store {
             match state.strip_prefix(ROUND).and_then(|round| round.parse().ok()) {
                 Some(round) => found.push(Found::Sent(id, round)),
                 None if state == WAITING => {
-                    found.push(Found::Waiting(Kept { folder: self.0.clone(), id, round: None }));
+                    found.push(Found::Waiting(Kept { folder: self.0.clone(), id, round: None, found: true }));
                 }
                 None => {}
             }

@@ -25,6 +25,7 @@ use consort_protocol::{
 };
 use redb::{
     Database, ReadableDatabase as _, ReadableTable as _, ReadableTableMetadata as _, TableDefinition,
+    WriteTransaction,
 };
 use serde::{Deserialize, Serialize};
 
@@ -37,8 +38,8 @@ const ROSTERS: TableDefinition<'_, u64, &[u8]> = TableDefinition::new("rosters")
 const EVIDENCE: TableDefinition<'_, &[u8; 32], &[u8]> = TableDefinition::new("evidence");
 const META: TableDefinition<'_, &str, u64> = TableDefinition::new("meta");
 
-/// Format of this file; a later one is refused.
-const FORMAT: u64 = 1;
+/// Format of this file; a later one is refused, an earlier one is brought up to it ([`upgrade`]).
+const FORMAT: u64 = 2;
 
 /// Rounds that are kept: years of a daily round, and less than a gigabyte where a hundred members vote. So the
 /// file cannot grow without end.
@@ -56,8 +57,10 @@ pub enum LedgerError {
     /// Another process has it open.
     #[error("{0} is in use: another node runs on this home")]
     InUse(String),
-    /// Written by a later version.
-    #[error("{path} has format {found}, this version reads up to {FORMAT}: upgrade consort")]
+    /// Written by a later version, or by none.
+    #[error(
+        "{path} has format {found}, this version reads 1 to {FORMAT}: use the consort that wrote it, or a newer one; the file is as it was"
+    )]
     Format {
         /// Where.
         path: String,
@@ -134,17 +137,7 @@ impl Ledger {
             other => LedgerError::Open { path: name.clone(), reason: other.to_string() },
         })?;
         let write = database.begin_write().map_err(failed)?;
-        let found = {
-            let mut meta = write.open_table(META).map_err(failed)?;
-            let found = meta.get("format").map_err(failed)?.map(|value| value.value());
-            if found.is_none() {
-                meta.insert("format", FORMAT).map_err(failed)?;
-            }
-            found.unwrap_or(FORMAT)
-        };
-        if found > FORMAT {
-            return Err(LedgerError::Format { path: name, found });
-        }
+        upgrade(&write, name)?;
         let next = {
             let journal = write.open_table(JOURNAL).map_err(failed)?;
             write.open_table(ROUNDS).map_err(failed)?;
@@ -340,6 +333,24 @@ impl Ledger {
         }
         Ok(())
     }
+}
+
+/// Brings a file to the format of this version, in the transaction that opens it: whatever ends the process, it has the
+/// one format or the other.
+///
+/// - 1 → 2: there are sets whose sums may be known ([`consents`]). A version that knows nothing of these would not
+///   guard them, so it must not open the file any more.
+fn upgrade(write: &WriteTransaction, path: String) -> Result<(), LedgerError> {
+    let mut meta = write.open_table(META).map_err(failed)?;
+    let found = meta.get("format").map_err(failed)?.map(|value| value.value());
+    match found {
+        Some(FORMAT) => return Ok(()),
+        Some(1) => tracing::info!(path, from = 1, to = FORMAT, "ledger upgraded"),
+        Some(found) => return Err(LedgerError::Format { path, found }),
+        None => {}
+    }
+    meta.insert("format", FORMAT).map_err(failed)?;
+    Ok(())
 }
 
 fn failed(error: impl ToString) -> LedgerError {

@@ -12,6 +12,7 @@
 pub mod addresses;
 pub mod api;
 pub mod card;
+mod checked;
 pub mod config;
 pub mod consent;
 pub mod consortium;

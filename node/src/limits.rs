@@ -260,6 +260,25 @@ pub const MAX_PROPOSALS_PER_SIGNER: usize = 2;
 /// and 64 MiB at the most.
 pub const MAX_PROPOSALS: usize = 64;
 
+/// Memory for an input and its aggregate, in MiB, where the operator says nothing: the largest vector of the default
+/// policy (2²⁷ elements, 2 GiB) fits, and all of it into the 4 GiB that the systemd unit allows.
+pub const MEMORY_MIB: u64 = 3 << 10;
+
+/// Disk for the vectors of one round, in MiB, while this node aggregates, where the operator says nothing: what a small
+/// server has to spare, and enough for a hundred members with 2²⁵ floats each.
+pub const ROUND_MIB: u64 = 16 << 10;
+
+/// Vectors that are taken in at once, where the operator says nothing: a chunk of each is in memory, and more would
+/// only share the same line.
+pub const UPLOADS: u16 = 64;
+
+/// How long a node that is told to stop works on the round that it is needed in. What is left of the 15 s in which it
+/// has to end is for those who fetch the aggregate, and for the network.
+pub const FINISH_PATIENCE: Duration = Duration::from_secs(8);
+
+/// How long the local API of a node that stops goes on after its last round.
+pub const API_LINGER: Duration = Duration::from_secs(2);
+
 /// Allows a burst, then a steady rate.
 #[derive(Debug, Clone)]
 pub struct TokenBucket {

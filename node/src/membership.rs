@@ -118,11 +118,7 @@ impl Membership {
         let mut found = Vec::new();
         for (path, read) in self.folder.changed() {
             match read {
-                Ok(draft) => {
-                    let before = draft.before().into_iter().flat_map(Chain::iter);
-                    let epochs = before.chain([draft.last.clone()]).collect();
-                    found.push((path, epochs));
-                }
+                Ok(draft) => found.push((path, draft.epochs())),
                 Err(error) => tracing::warn!(%error, "proposal not taken"),
             }
         }

@@ -4,8 +4,8 @@ use std::{collections::BTreeMap, io, path::PathBuf, sync::Arc, thread};
 
 use consort_protocol::{
     array::Array,
-    contract::{ContractError, Task, Terms, spec_for},
-    encoding::{Input, InputError, Reduction, ValidInput},
+    contract::ContractError,
+    encoding::InputError,
     hash::Digest,
     manifest::{Chain, Manifest, ManifestError, SignedManifest, Tally},
 };
@@ -16,7 +16,8 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     addresses,
-    config::Reach,
+    checked::check,
+    config::{Limits, OverLimit, Reach},
     consent::{Consent, NoConsent},
     events::{NodeEvent, Observer},
     exhibits::Exhibits,
@@ -46,6 +47,8 @@ pub struct NodeOptions {
     pub listen: Vec<Multiaddr>,
     /// How others reach it beside these.
     pub reach: Reach,
+    /// What it spends on rounds.
+    pub limits: Limits,
     /// What it consents to.
     pub consent: Consent,
     /// Addresses to begin with, beside the manifest's.
@@ -110,6 +113,9 @@ pub enum SubmitError {
     /// No round can be for it: the vector or the label does not fit the policy.
     #[error(transparent)]
     Task(#[from] ContractError),
+    /// It is more than this node spends.
+    #[error(transparent)]
+    Limit(#[from] OverLimit),
     /// This node's own settings allow no round for it.
     #[error(transparent)]
     Consent(#[from] NoConsent),
@@ -146,6 +152,7 @@ pub struct Node {
     commands: mpsc::Sender<Command>,
     records: Records,
     results: Arc<Results>,
+    limits: watch::Sender<Limits>,
     failed: watch::Receiver<Option<String>>,
     stop: CancellationToken,
     driver: thread::JoinHandle<()>,
@@ -183,7 +190,7 @@ impl Node {
         observer: Arc<dyn Observer>,
         with: impl FnOnce(&mut Driver),
     ) -> Result<Self, StartError> {
-        let NodeOptions { home, identity, consortium, listen, reach, consent, peers } = options;
+        let NodeOptions { home, identity, consortium, listen, reach, limits, consent, peers } = options;
         let consent = Arc::new(consent);
         let manifest = consortium.manifest().clone();
         let home_error = |source| StartError::Home { path: home.path().to_path_buf(), source };
@@ -200,7 +207,7 @@ impl Node {
         };
         let remembered = config.remembered.clone();
         let recent = ledger.recent(RECENT)?;
-        let state = DriverState::new(
+        let mut state = DriverState::new(
             &consortium,
             identity.id(),
             ledger.next_round()?,
@@ -210,9 +217,11 @@ impl Node {
             Past { cohorts: ledger.cohorts()?, spent: ledger.spent()? },
         );
         let records = ledger.records();
+        state.recall(&records)?;
         let (network, events) = network::start(config)?;
         let (commands, receiver) = mpsc::channel(limits::MAX_COMMANDS);
         let stop = CancellationToken::new();
+        let limits = watch::Sender::new(limits);
         let (in_force, consortium_in_force) = watch::channel(Arc::new(consortium.clone()));
         let (failed_sender, failed) = watch::channel(None);
         let mut driver = Driver {
@@ -227,6 +236,7 @@ impl Node {
             ledger,
             failed: failed_sender,
             results: results.clone(),
+            limits: limits.subscribe(),
             exhibits: Exhibits::new(home.evidence()),
             observer: observer.clone(),
             stop: stop.clone(),
@@ -243,7 +253,7 @@ impl Node {
             .spawn(move || runtime.block_on(driver.run()))
             .map_err(home_error)?;
         let consortium = consortium_in_force;
-        Ok(Self { consortium, consent, network, commands, records, results, failed, stop, driver })
+        Ok(Self { consortium, consent, network, commands, records, results, limits, failed, stop, driver })
     }
 
     /// The network below.
@@ -288,6 +298,7 @@ impl Node {
             commands: self.commands.clone(),
             records: self.records.clone(),
             results: self.results.clone(),
+            limits: self.limits.subscribe(),
         }
     }
 
@@ -299,6 +310,7 @@ impl Node {
         let (manifest, consent) = (self.consortium.borrow().manifest().clone(), self.consent.clone());
         let checked = tokio::task::spawn_blocking(move || check(&manifest, &consent, submission)).await;
         let checked = checked.map_err(|_| SubmitError::Stopped)??;
+        self.limits.borrow().check_input(checked.elements)?;
         let (reply, result) = oneshot::channel();
         let pending = Pending::new(checked, None, reply);
         self.commands.send(Command::Submit(pending)).await.map_err(|_| SubmitError::Stopped)?;
@@ -311,6 +323,18 @@ impl Node {
         self.handle().withdraw().await
     }
 
+    /// What this node spends from now on.
+    pub fn set_limits(&self, limits: Limits) {
+        self.limits.send_replace(limits);
+    }
+
+    /// Begins no further round, and returns once no running one needs this node: at once, or when it has ended. Gives
+    /// whether one has. [`Self::shutdown`] has to follow.
+    pub async fn finish(&self) -> bool {
+        let (reply, finished) = oneshot::channel();
+        self.commands.send(Command::Finish(reply)).await.is_ok() && finished.await.unwrap_or(false)
+    }
+
     /// Leaves the running round and stops.
     pub async fn shutdown(self) {
         drop(self.records);
@@ -318,41 +342,6 @@ impl Node {
         self.network.shutdown().await;
         let _ = tokio::task::spawn_blocking(move || self.driver.join()).await;
     }
-}
-
-/// An input that fits the rules of a manifest.
-pub(crate) struct Checked {
-    /// Digest of the manifest.
-    pub(crate) manifest: Digest,
-    /// The owner's own clip, in place of the policy's.
-    pub(crate) clip: Option<f64>,
-    pub(crate) task: Task,
-    pub(crate) input: ValidInput,
-}
-
-/// Checks an input as whoever hands it in is told at once.
-pub(crate) fn check(
-    manifest: &Arc<Manifest>,
-    consent: &Consent,
-    submission: Submission,
-) -> Result<Checked, SubmitError> {
-    let Submission { leaves, reduce, label, query, clip } = submission;
-    let (reduction, weight) = match reduce {
-        Reduce::Sum => (Reduction::Sum, 1),
-        Reduce::Mean => (Reduction::Mean, 1),
-        Reduce::WeightedMean(weight) => {
-            (Reduction::WeightedMean { max_weight: manifest.policy().max_weight }, weight)
-        }
-    };
-    let shapes = leaves.iter().map(|leaf| (leaf.shape().to_vec(), leaf.dtype()));
-    let spec = spec_for(manifest, shapes, reduction, clip);
-    // the terms of any round would do: only the vector and the label can be at fault
-    let task = Task { label, query, spec };
-    let terms = Terms::new(manifest.clone(), 0, 0, 0, task)?;
-    consent.check(&terms)?;
-    let task = terms.contract().task.clone();
-    let input = ValidInput::new(Input { leaves, weight }, &task.spec, terms.layout())?;
-    Ok(Checked { manifest: *manifest.digest(), clip, task, input })
 }
 
 pub(crate) fn manifest_addresses(

@@ -19,6 +19,8 @@ pub(crate) mod fuzzing;
 mod intake;
 mod offers;
 mod pass_on;
+mod places;
+mod reminders;
 pub(crate) mod results;
 mod running;
 mod schedule;

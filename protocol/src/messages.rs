@@ -9,6 +9,7 @@ pub mod consistency_check;
 pub mod failover;
 pub mod masked_input;
 pub mod publish;
+pub mod reminder;
 pub mod share_keys;
 pub mod unmasking;
 
@@ -31,6 +32,7 @@ use failover::{
 };
 use masked_input::MaskedInput;
 use publish::{Acknowledgement, Published};
+use reminder::Reminder;
 use share_keys::{DealtCommitments, MaskSet, Receipt, SealedShares};
 use unmasking::Reveal;
 
@@ -88,6 +90,8 @@ pub enum Message {
     Evidence(Box<Evidence>),
     /// Anybody → anybody: a next epoch, with the signatures that its sender has of it.
     Manifest(Box<SignedManifest>),
+    /// Anybody → a member: what it said last itself.
+    Reminder(Box<Reminder>),
 }
 
 impl Message {
@@ -119,7 +123,8 @@ impl Message {
             | Self::Standby(_)
             | Self::Abandonment(_)
             | Self::Evidence(_)
-            | Self::Manifest(_) => false,
+            | Self::Manifest(_)
+            | Self::Reminder(_) => false,
         }
     }
 }

@@ -21,6 +21,7 @@ use consort_protocol::{
         },
         masked_input::{MaskedInput, chunk_digest, vector_root},
         publish::{Acknowledgement, Published, Sum},
+        reminder::Reminder,
         share_keys::{DealtCommitments, DealtShares, MaskSet, Receipt, SealedShares},
         unmasking::{Reveal, RevealedShare},
     },
@@ -235,6 +236,10 @@ fn attempt() -> Attempt {
     let mut next = SignedManifest::new(next);
     members.iter().for_each(|member| next.sign(member).unwrap());
 
+    let advertisement = roster.body.advertisements[0].clone();
+    let reminder = Reminder { contract: terms.contract().clone(), advertisement };
+    assert_eq!(reminder.of(&reminder.advertisement.signer), Some(terms.contract()));
+
     let messages = vec![
         ("contract", Message::Contract(Box::new(terms.sign(aggregator).unwrap()))),
         ("advertise", Message::Advertise(Box::new(roster.body.advertisements[0].clone()))),
@@ -261,6 +266,7 @@ fn attempt() -> Attempt {
         ("abandonment", Message::Abandonment(Box::new(abandonment))),
         ("evidence", Message::Evidence(Box::new(evidence))),
         ("manifest", Message::Manifest(Box::new(next))),
+        ("reminder", Message::Reminder(Box::new(reminder))),
     ];
     Attempt { terms, session, commitments, mask_set: *mask_set, root, survivors, messages }
 }

@@ -108,6 +108,7 @@ async fn serve(home: Home, assignment: Assignment, mut orders: mpsc::Receiver<Or
         consortium,
         listen: config.listen,
         reach: config.reach,
+        limits: config.limits,
         consent: config.consent,
         peers: assignment.peers.iter().map(|peer| peer.parse()).collect::<Result<_, _>>()?,
     };
@@ -334,6 +335,7 @@ impl Observer for Narrator {
                 | NodeEvent::Proposed { .. }
                 | NodeEvent::Epoch(_)
                 | NodeEvent::Removed { .. }
+                | NodeEvent::Restored { .. }
                 | NodeEvent::Forked(_) => None,
                 NodeEvent::Fault(_) | NodeEvent::Aggregated { .. } => None,
                 NodeEvent::RoundOver { round: number, attempts, .. } => {

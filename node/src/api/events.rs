@@ -100,6 +100,7 @@ fn tell(event: &NodeEvent) -> (&'static str, Value) {
         }
         NodeEvent::Epoch(epoch) => ("epoch", json!({ "epoch": epoch })),
         NodeEvent::Removed { epoch } => ("removed", json!({ "epoch": epoch })),
+        NodeEvent::Restored { round } => ("restored", json!({ "round": round })),
         NodeEvent::Forked(error) => ("forked", json!({ "reason": error.to_string() })),
         NodeEvent::RoundOver { round, attempts, roster } => {
             let outcome = attempts.last().map_or("no-attempt", |last| last.outcome.as_str());

@@ -16,6 +16,7 @@ use serde_json::{Value, json};
 use tokio::{sync::mpsc, time::timeout};
 
 use crate::{
+    checked::{Checked, check},
     handle::{Handle, Outcome},
     inputs::{
         Draft, Ended, Found, InputFileError, InputId, Kept, Parameters,
@@ -23,10 +24,10 @@ use crate::{
         read,
     },
     limits,
-    node::{Checked, Reduce, check},
+    node::Reduce,
 };
 
-use super::{Problem, Shared, largest_body, status};
+use super::{Problem, Shared, status};
 
 /// A piece of a body on its way to disk; `None` once it is complete.
 type Piece = Option<hyper::body::Bytes>;
@@ -73,7 +74,7 @@ pub(super) async fn hand_in(
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, Problem> {
-    let largest = largest_body(&shared.manifest());
+    let largest = shared.largest_body();
     let announced = headers.get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok());
     if announced.is_some_and(|length: u64| length > largest) {
         return Err(too_large(largest));
@@ -162,6 +163,8 @@ fn take_in(
     })?;
     let checked = check(&shared.manifest(), &shared.handle.consent, parameters.submission(arrays));
     let checked = checked.map_err(Problem::unusable)?;
+    let allowed = shared.handle.limits.borrow().check_input(checked.elements);
+    allowed.map_err(|over| Problem::new(StatusCode::PAYLOAD_TOO_LARGE, over))?;
     let id = InputId::random().map_err(Problem::internal)?;
     let kept = store.keep(draft, id).map_err(|error| Problem::disk(&error))?;
     Ok((kept, checked))
@@ -310,7 +313,7 @@ fn unknown() -> Problem {
 
 fn too_large(largest: u64) -> Problem {
     let detail = format!(
-        "the body is over {largest} bytes, which hold the largest vector of this consortium (max_vector in its manifest)"
+        "the body is over {largest} bytes, which hold the largest vector that this consortium (max_vector in its manifest) and this node (limits.memory_mib in its config.toml) allow"
     );
     Problem::new(StatusCode::PAYLOAD_TOO_LARGE, detail)
 }

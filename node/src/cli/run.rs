@@ -1,5 +1,7 @@
 //! `consort run`: the daemon.
 
+mod reload;
+
 use std::{
     future::Future,
     path::PathBuf,
@@ -18,6 +20,7 @@ use consort_node::{
     home::Home,
     identity::NodeIdentity,
     ledger::LedgerError,
+    limits,
 };
 use libp2p::Multiaddr;
 use sd_notify::NotifyState;
@@ -27,9 +30,10 @@ use tokio::{
 };
 
 use super::Failure;
+use reload::Reload;
 
-/// Stopping takes no longer than this.
-const SHUTDOWN: Duration = Duration::from_secs(15);
+/// Stopping takes no longer than this, once no round is left to finish.
+const SHUTDOWN: Duration = Duration::from_secs(5);
 
 #[derive(clap::Args)]
 pub(super) struct Arguments {
@@ -70,19 +74,27 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
         home,
         identity,
         consortium: chain,
-        listen: config.listen,
+        listen: config.listen.clone(),
         reach: config.reach,
-        consent: config.consent,
+        limits: config.limits,
+        consent: config.consent.clone(),
         peers: arguments.peer.clone(),
     };
-    runtime.block_on(serve(options, config.api_port, from_file))
+    let file = arguments.consortium.clone();
+    runtime.block_on(serve(options, config, file, from_file))
 }
 
 /// Runs until told to stop, or removed. A manifest from the file is kept in the home.
-async fn serve(options: NodeOptions, api_port: Option<u16>, from_file: bool) -> Result<(), Failure> {
+async fn serve(
+    options: NodeOptions,
+    config: Config,
+    given: Option<PathBuf>,
+    from_file: bool,
+) -> Result<(), Failure> {
     let no_signals = |error: std::io::Error| Failure::Failed(error.to_string());
     let mut terminate = signal(SignalKind::terminate()).map_err(no_signals)?;
     let mut interrupt = signal(SignalKind::interrupt()).map_err(no_signals)?;
+    let mut hangup = signal(SignalKind::hangup()).map_err(no_signals)?;
     let (id, chain, file) = (options.identity.id(), options.consortium.clone(), options.home.consortium());
     let (api_is_up, up) = watch::channel(false);
     let ready = Ready {
@@ -99,7 +111,7 @@ async fn serve(options: NodeOptions, api_port: Option<u16>, from_file: bool) -> 
         }
         StartError::Ledger(_) | StartError::Home { .. } => Failure::Failed(error.to_string()),
     })?;
-    let api = match Api::start(&home, api_port, node.handle(), feed).await {
+    let api = match Api::start(&home, config.api_port, node.handle(), feed).await {
         Ok(api) => api,
         Err(error) => {
             let _ = tokio::time::timeout(SHUTDOWN, node.shutdown()).await;
@@ -120,26 +132,44 @@ async fn serve(options: NodeOptions, api_port: Option<u16>, from_file: bool) -> 
     if dials_only {
         ready.say("listening nowhere: others reach this node through relays");
     }
-    tokio::select! {
-        _ = terminate.recv() => {}
-        _ = interrupt.recv() => {}
-        Ok(without) = consortium.wait_for(|chain| !chain.manifest().contains(&id)) => {
-            ended = Some(format!(
-                "this node was removed from the consortium in epoch {}",
-                without.manifest().epoch()
-            ));
-        }
-        Ok(reason) = failed.wait_for(Option::is_some) => {
-            ended = reason.as_ref().map(|reason| {
-                format!(
-                    "{}: {reason}; free the disk and start the node again, inputs that wait are kept",
-                    home.ledger().display()
-                )
-            });
+    let ledger = home.ledger();
+    let mut reload = Reload::new(home, config, given);
+    loop {
+        tokio::select! {
+            _ = terminate.recv() => break,
+            _ = interrupt.recv() => break,
+            _ = hangup.recv() => reload.run(&node).await,
+            Ok(without) = consortium.wait_for(|chain| !chain.manifest().contains(&id)) => {
+                ended = Some(format!(
+                    "this node was removed from the consortium in epoch {}",
+                    without.manifest().epoch()
+                ));
+                break;
+            }
+            Ok(reason) = failed.wait_for(Option::is_some) => {
+                ended = reason.as_ref().map(|reason| {
+                    format!(
+                        "{}: {reason}; free the disk and start the node again, inputs that wait are kept",
+                        ledger.display()
+                    )
+                });
+                break;
+            }
         }
     }
     tracing::info!("stopping");
     tell_systemd(&[NotifyState::Stopping]);
+    // the local API goes on, for whoever waits for the aggregate
+    tokio::select! {
+        _ = terminate.recv() => tracing::warn!("told twice: leaving the round as it is"),
+        _ = interrupt.recv() => tracing::warn!("told twice: leaving the round as it is"),
+        ended = tokio::time::timeout(limits::FINISH_PATIENCE, node.finish()) => match ended {
+            // whoever waits for its aggregate asks several times a second
+            Ok(true) => tokio::time::sleep(limits::API_LINGER).await,
+            Ok(false) => {}
+            Err(_) => tracing::warn!("the round does not end in time: leaving it as it is"),
+        },
+    }
     let stop = async {
         api.stop().await;
         node.shutdown().await;

@@ -124,7 +124,34 @@ fn a_later_format_is_refused_and_left_as_it_is() {
     for _ in 0..2 {
         let error = Ledger::open(&folder.path()).err().unwrap();
         assert!(matches!(error, LedgerError::Format { found, .. } if found == FORMAT + 1), "{error}");
+        assert!(error.to_string().contains("has format 3, this version reads 1 to 2"), "{error}");
     }
+}
+
+/// What the first version wrote, table by table.
+#[test]
+fn an_earlier_format_is_upgraded_in_place_and_keeps_everything() {
+    let folder = Folder::new();
+    let database = Database::create(folder.path()).unwrap();
+    let write = database.begin_write().unwrap();
+    let entry = |entry: &JournalEntry| codec::encode(entry).unwrap();
+    write.open_table(META).unwrap().insert("format", 1).unwrap();
+    write.open_table(JOURNAL).unwrap().insert(7, entry(&joined(4)).as_slice()).unwrap();
+    write.open_table(ROUNDS).unwrap().insert(3, codec::encode(&record(3)).unwrap().as_slice()).unwrap();
+    write.open_table(ROSTERS).unwrap();
+    write.open_table(EVIDENCE).unwrap();
+    write.commit().unwrap();
+    drop(database);
+    for _ in 0..2 {
+        let mut ledger = folder.open();
+        assert_eq!((entries(&ledger)[0].clone(), ledger.round(3).unwrap()), (joined(4), Some(record(3))));
+        assert_eq!((ledger.next_round().unwrap(), ledger.spent().unwrap()), (5, vec![]));
+        ledger.journal(&JournalEntry::UploadStarted(SessionId([1; 32]))).unwrap();
+    }
+    assert_eq!(entries(&folder.open()).len(), 3, "entries go on where they had ended");
+    let database = Database::open(folder.path()).unwrap();
+    let format = database.begin_read().unwrap().open_table(META).unwrap().get("format").unwrap();
+    assert_eq!(format.unwrap().value(), FORMAT);
 }
 
 #[test]

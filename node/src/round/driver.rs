@@ -12,6 +12,10 @@ mod lies;
 mod looking;
 mod membership;
 mod starting;
+mod stopping;
+mod telling;
+mod vectors;
+mod waiting;
 
 pub(crate) use consent::{Declined, Past};
 pub(crate) use ending::RECENT;
@@ -55,6 +59,8 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use crate::{
+    checked::Checked,
+    config::Limits,
     consent::Consent,
     events::{NodeEvent, Observer},
     exhibits::Exhibits,
@@ -63,7 +69,7 @@ use crate::{
     limits::{self, TokenBucket},
     membership::Membership,
     network::{BulkStream, Event, EventStream, Network},
-    node::{Checked, SubmitError},
+    node::SubmitError,
 };
 
 use super::{
@@ -73,6 +79,8 @@ use super::{
     intake::Intake,
     offers::{Offer, Offers},
     pass_on::pass_on,
+    places::Places,
+    reminders::{OwnWords, Reminders},
     results::Results,
     running::Running,
     schedule::{Decision, Gathering, Peers},
@@ -103,7 +111,7 @@ impl Pending {
         kept: Option<Kept>,
         reply: oneshot::Sender<Result<RoundResult, SubmitError>>,
     ) -> Self {
-        let Checked { manifest, clip, task, input } = checked;
+        let Checked { manifest, clip, task, input, .. } = checked;
         Self { manifest, clip, task, input: Arc::new(input), kept, reply }
     }
 }
@@ -132,6 +140,8 @@ pub(crate) enum Command {
     Adopt(Vec<SignedManifest>, oneshot::Sender<Result<Option<Tally>, ManifestError>>),
     /// Asks how things are.
     Look(oneshot::Sender<View>),
+    /// Begins no further round; answered once nothing is lost by stopping, with whether a round ended before.
+    Finish(oneshot::Sender<bool>),
 }
 
 /// A job of a round is done; the number tells rounds apart.
@@ -159,6 +169,8 @@ pub(crate) struct Driver {
     /// Tells why the node has ended by itself.
     pub(crate) failed: watch::Sender<Option<String>>,
     pub(crate) results: Arc<Results>,
+    /// What it spends as an aggregator.
+    pub(crate) limits: watch::Receiver<Limits>,
     pub(crate) exhibits: Exhibits,
     pub(crate) observer: Arc<dyn Observer>,
     pub(crate) stop: CancellationToken,
@@ -177,9 +189,21 @@ pub(crate) struct DriverState {
     grounds: consent::Grounds,
     pending: Option<Pending>,
     running: Option<Running>,
+    /// Whether no further round begins.
+    finishing: bool,
+    /// Who waits for this node to have nothing more to do, and whether it had when they asked.
+    finished: Vec<(oneshot::Sender<bool>, bool)>,
+    /// Places for vectors that are taken in.
+    uploads: Places,
     /// Counts rounds, so that what a job reports after its round is over goes nowhere.
     generation: u64,
     offers: Offers,
+    /// What this home remembers of this node's words.
+    own_words: OwnWords,
+    /// Whether that is less than this node has said.
+    restored: bool,
+    /// What the others said last.
+    reminders: Reminders,
     /// The last abort of each member: it may have passed its turn in a round that has not begun here.
     passes: BTreeMap<MemberId, Box<Signed<Abort>>>,
     /// Results of the last rounds, for those who have missed them.
@@ -222,8 +246,14 @@ impl DriverState {
             grounds: consent::Grounds::new(past),
             pending: None,
             running: None,
+            finishing: false,
+            finished: Vec::new(),
+            uploads: Places::default(),
             generation: 0,
             offers: Offers::default(),
+            own_words: OwnWords::before(round),
+            restored: false,
+            reminders: Reminders::default(),
             passes: BTreeMap::new(),
             recent: recent.into(),
             evidence,
@@ -263,6 +293,7 @@ impl Driver {
                     Command::Look(reply) => {
                         let _ = reply.send(self.view());
                     }
+                    Command::Finish(reply) => self.finish(reply),
                 },
                 Some(done) = self.state.done.1.recv() => self.done(done).await,
                 _ = visits.tick() => self.visit().await,
@@ -275,6 +306,7 @@ impl Driver {
             }
             self.change_epoch().await;
             self.schedule().await;
+            self.let_go();
         }
     }
 
@@ -282,32 +314,12 @@ impl Driver {
         self.state.started.elapsed()
     }
 
-    fn submit(&mut self, pending: Pending) {
-        if self.state.pending.is_some() {
-            let reason = "an input is waiting already; it has to be used first";
-            let _ = pending.reply.send(Err(SubmitError::Failed(reason.into())));
-            return;
-        }
-        self.state.pending = Some(pending);
-        self.check_pending();
-        self.publish_status();
-    }
-
-    fn withdraw(&mut self, reply: oneshot::Sender<bool>) {
-        let free = self.state.running.as_ref().is_none_or(|running| !running.sent);
-        if free && let Some(pending) = self.state.pending.take() {
-            let _ = pending.reply.send(Err(SubmitError::Withdrawn));
-            self.state.running = None;
-            self.publish_status();
-        }
-        let _ = reply.send(free);
-    }
-
     async fn event(&mut self, event: Event) {
         match event {
             Event::Connected(peer) => {
                 self.state.peers.connected(peer);
                 self.report_peers().await;
+                self.remind(peer);
                 self.show_evidence(peer);
                 self.feed(Input::Connected(peer)).await;
                 self.heed(peer).await;
@@ -351,23 +363,6 @@ impl Driver {
         }
     }
 
-    /// Tells the running round whether a connected member has an input for it: nobody waits for one that has
-    /// none, or that is elsewhere.
-    async fn heed(&mut self, peer: MemberId) {
-        let Some(running) = &mut self.state.running else { return };
-        if !self.state.peers.is_connected(&peer) {
-            return;
-        }
-        let (number, task) = (running.round.number(), running.round.task().digest());
-        if self.state.peers.waits(&peer, number, &task) {
-            if running.idle.remove(&peer) {
-                self.feed(Input::Connected(peer)).await;
-            }
-        } else if running.idle.insert(peer) {
-            self.feed(Input::Left(peer)).await;
-        }
-    }
-
     async fn message(&mut self, from: MemberId, message: Message) {
         #[cfg(feature = "lies")]
         if self.lie_about(from, &message) {
@@ -382,6 +377,7 @@ impl Driver {
             Message::Contract(contract) => self.contract(from, *contract, true).await,
             Message::Evidence(evidence) => self.evidence(*evidence, Some(from)).await,
             Message::Manifest(signed) => self.heard(from, *signed).await,
+            Message::Reminder(reminder) => self.reminded(from, &reminder).await,
             Message::Abort(abort) => {
                 self.keep_pass(from, &abort);
                 self.feed(Input::Message(from, Box::new(Message::Abort(abort)))).await;
@@ -389,11 +385,6 @@ impl Driver {
             _ if asks_for.is_some_and(|session| self.answer(from, &session)) => {}
             message => self.feed(Input::Message(from, Box::new(message))).await,
         }
-    }
-
-    async fn report_peers(&self) {
-        let connected = self.manifest.members().len() - 1 - self.state.peers.away().len();
-        self.observer.notify(NodeEvent::Peers(connected)).await;
     }
 
     /// Whether a warning that a peer can cause should be logged: a flood must not reach the log.

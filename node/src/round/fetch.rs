@@ -13,7 +13,7 @@ use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite};
 use crate::network::Network;
 
 use super::{
-    bulk::{ACCEPTED, Request, blocking, patient, write_message},
+    bulk::{ACCEPTED, Request, blocking, is_of_disk, patient, write_message},
     results::{Results, StoredSum},
 };
 
@@ -37,6 +37,8 @@ pub(super) async fn fetch(
         for member in first.into_iter().chain(others.iter().copied().filter(|id| *id != aggregator)) {
             match fetch_from(&network, &results, &layout, root, member).await {
                 Ok(sum) => return Ok(sum),
+                // asking others would not help
+                Err(error) if is_of_disk(&error) => return Err(error),
                 Err(error) => tracing::debug!(%member, %error, "sum not fetched from this member"),
             }
         }

@@ -15,6 +15,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     intake::Intake,
+    places::Places,
     results::Results,
     serve::{Trusted, serve},
     status::Status,
@@ -39,7 +40,8 @@ pub fn bulk(bytes: &[u8]) {
         let trusted = Trusted { aggregator: Some(MEMBER), ..Trusted::default() };
         let stream = tokio::io::join(bytes, tokio::io::sink());
         let ended = CancellationToken::new();
-        let served = serve(stream, MEMBER, Some(intake.clone()), &ended, &results, &trusted);
+        let places = Places::default().of(1);
+        let served = serve(stream, MEMBER, Some(intake.clone()), &ended, &results, &trusted, places);
         let Ok(taken) = served.await else { return };
         let (owner, root) = taken.expect("no sum is here to be fetched");
         assert!(bytes.len() as u64 >= layout.packed_len(), "a vector out of nothing");

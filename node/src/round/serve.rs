@@ -3,12 +3,16 @@
 use std::{collections::BTreeMap, io, sync::Arc};
 
 use consort_protocol::{hash::Digest, ids::MemberId};
-use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    sync::Semaphore,
+};
 use tokio_util::sync::CancellationToken;
 
 use super::{
     bulk::{Request, read_message},
     intake::Intake,
+    places::place,
     results::Results,
 };
 
@@ -30,6 +34,7 @@ pub(super) async fn serve(
     ended: &CancellationToken,
     results: &Results,
     trusted: &Trusted,
+    places: Arc<Semaphore>,
 ) -> io::Result<Option<(MemberId, Digest)>> {
     let (session, owner, root) = match read_message(&mut stream).await? {
         Request::Upload(session, root) => (session, from, root),
@@ -49,7 +54,11 @@ pub(super) async fn serve(
     let intake = intake
         .filter(|intake| intake.session() == session)
         .ok_or_else(|| io::Error::other("an upload for no session of mine"))?;
-    let received = ended.run_until_cancelled(intake.receive(owner, from, root, stream)).await;
+    let receive = async {
+        let _place = place(places).await?;
+        intake.receive(owner, from, root, stream).await
+    };
+    let received = ended.run_until_cancelled(receive).await;
     let root = received.ok_or_else(|| io::Error::other("the attempt ended before the upload did"))??;
     Ok(Some((owner, root)))
 }

@@ -20,11 +20,16 @@ use super::{
     bulk::{ACCEPTED, Request, read_message, write_message},
     fetch,
     intake::Intake,
+    places::Places,
     results::Results,
     serve::{Trusted, serve},
     testing::{Round, SESSION, stream},
     upload::{deposit, send},
 };
+
+fn places() -> Arc<tokio::sync::Semaphore> {
+    Places::default().of(8)
+}
 
 /// What came of serving a stream, and how many bytes were read from it.
 type Served = (io::Result<Option<Digest>>, u64);
@@ -54,7 +59,8 @@ impl Aggregator {
         let (from, intake) = (round.id(number), self.intake.clone());
         let (results, ended) = (self.results.clone(), self.ended.clone());
         let served = async move {
-            let outcome = serve(&mut near, from, Some(intake), &ended, &results, &Trusted::default()).await;
+            let outcome =
+                serve(&mut near, from, Some(intake), &ended, &results, &Trusted::default(), places()).await;
             let outcome = outcome.map(|complete| complete.map(|(_, root)| root));
             (outcome, limit - near.reader().limit())
         };
@@ -149,7 +155,8 @@ async fn an_upload_for_another_session_or_by_a_stranger_to_the_mask_set_is_refus
     let (mut far, near) = tokio::io::duplex(1 << 16);
     write_message(&mut far, &Request::Upload(SESSION, None)).await.unwrap();
     let served =
-        serve(near, round.id(0), None, &aggregator.ended, &aggregator.results, &Trusted::default()).await;
+        serve(near, round.id(0), None, &aggregator.ended, &aggregator.results, &Trusted::default(), places())
+            .await;
     assert!(served.unwrap_err().to_string().contains("no session of mine"));
 }
 
@@ -352,7 +359,7 @@ async fn a_sum_is_fetched_decoded_and_served_on() {
     let (far, near) = tokio::io::duplex(1 << 16);
     let (results, from) = (first.results.clone(), round.id(1));
     tokio::spawn(async move {
-        serve(near, from, None, &CancellationToken::new(), &results, &Trusted::default()).await
+        serve(near, from, None, &CancellationToken::new(), &results, &Trusted::default(), places()).await
     });
     let sum = fetch::receive(far, &second.results, &round.layout, root).await.unwrap();
     assert_is_sum_of(&sum.decode(&round.terms(), 3).unwrap(), &[0, 1, 2]);

@@ -1,7 +1,7 @@
 //! The local API and the commands that use it, with daemons as people run them.
 
 mod consent;
-mod http;
+pub(crate) mod http;
 mod rounds;
 mod submit;
 mod waiting;
@@ -33,14 +33,14 @@ pub(crate) fn write(path: &Path, values: Values) {
     npy::write(&array, fs::File::create(path).unwrap()).unwrap();
 }
 
-fn command(name: &str, home: &Path) -> Command {
+pub(crate) fn command(name: &str, home: &Path) -> Command {
     let mut command = consort();
     command.arg(name).arg("--home").arg(home);
     command
 }
 
 /// What a command says on standard output, which is JSON, and its exit code.
-async fn json(command: &mut Command) -> (Option<i32>, serde_json::Value) {
+pub(crate) async fn json(command: &mut Command) -> (Option<i32>, serde_json::Value) {
     let output = within(command.arg("--json").output()).await.unwrap();
     let said = serde_json::from_slice(&output.stdout);
     let said = said.unwrap_or_else(|_| panic!("{}", String::from_utf8_lossy(&output.stderr)));
@@ -48,7 +48,7 @@ async fn json(command: &mut Command) -> (Option<i32>, serde_json::Value) {
 }
 
 /// The exit code of a command that fails, and its one line.
-async fn failure(command: &mut Command) -> (Option<i32>, String) {
+pub(crate) async fn failure(command: &mut Command) -> (Option<i32>, String) {
     let output = within(command.output()).await.unwrap();
     let said = String::from_utf8(output.stderr).unwrap();
     let line = said.lines().last().unwrap_or_default().to_owned();

@@ -9,7 +9,7 @@ use std::{
 
 use consort_node::{
     Node, NodeOptions,
-    config::Reach,
+    config::{Limits, Reach},
     consent::Consent,
     consortium::Draft,
     events::{NoObserver, Observer},
@@ -134,6 +134,7 @@ impl Consortium {
             consortium,
             listen: vec![ANY_PORT.parse().unwrap()],
             reach: Reach::default(),
+            limits: Limits::default(),
             consent: Consent::default(),
             peers,
         }

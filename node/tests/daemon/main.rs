@@ -5,17 +5,22 @@
 
 mod api;
 mod consortium;
+mod disk;
 mod doctor;
 mod evidence;
 mod failover;
 mod founding;
 mod full_disk;
 mod guard;
+mod limited;
 mod membership;
 mod process;
 mod refused;
 mod relays;
+mod reload;
+mod restored;
 mod rounds;
 mod running;
 mod service;
+mod stopping;
 mod under_load;

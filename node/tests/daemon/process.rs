@@ -41,10 +41,23 @@ impl Daemon {
     /// Starts it and waits for its ready line; its log is JSON.
     pub(crate) async fn start(home: &Path, consortium: &Path, peers: &[&str]) -> Self {
         let mut command = run(home, consortium);
-        command.args(["--log-format", "json"]).stderr(Stdio::piped()).stdout(Stdio::null());
         for peer in peers {
             command.args(["--peer", peer]);
         }
+        Self::spawn(command).await
+    }
+
+    /// The same, where a file that must not grow is an error and does not end the process.
+    pub(crate) async fn start_without_signal_for_files(home: &Path, consortium: &Path) -> Self {
+        let run = run(home, consortium);
+        let mut command = Command::new("sh");
+        command.args(["-c", "trap '' XFSZ; exec \"$@\"", "sh", env!("CARGO_BIN_EXE_consort")]);
+        command.args(run.as_std().get_args()).stdin(Stdio::null()).kill_on_drop(true);
+        Self::spawn(command).await
+    }
+
+    async fn spawn(mut command: Command) -> Self {
+        command.args(["--log-format", "json"]).stderr(Stdio::piped()).stdout(Stdio::null());
         let mut child = command.spawn().unwrap();
         let mut stderr = BufReader::new(child.stderr.take().unwrap()).lines();
         loop {
@@ -60,10 +73,19 @@ impl Daemon {
 
     /// The next log line with this message.
     pub(crate) async fn logs(&mut self, message: &str) -> serde_json::Value {
+        self.finds(|said| said == message).await
+    }
+
+    /// The next log line whose message begins like this.
+    pub(crate) async fn logs_beginning(&mut self, message: &str) -> serde_json::Value {
+        self.finds(|said| said.starts_with(message)).await
+    }
+
+    async fn finds(&mut self, matches: impl Fn(&str) -> bool) -> serde_json::Value {
         loop {
             let line = within(self.stderr.next_line()).await.unwrap().expect("it runs on");
             let line = log_line(&line);
-            if line["message"] == message {
+            if line["message"].as_str().is_some_and(&matches) {
                 return line;
             }
         }
@@ -78,10 +100,19 @@ impl Daemon {
         (within(self.child.wait()).await.unwrap().code(), last)
     }
 
+    /// Its process id.
+    pub(crate) fn id(&self) -> i32 {
+        i32::try_from(self.child.id().expect("it runs")).unwrap()
+    }
+
+    /// Sends it a signal.
+    pub(crate) fn signal(&self, signal: Signal) {
+        kill(Pid::from_raw(self.id()), signal).unwrap();
+    }
+
     /// Its exit code after a signal.
     pub(crate) async fn end(mut self, signal: Signal) -> Option<i32> {
-        let id = i32::try_from(self.child.id().expect("it runs")).unwrap();
-        kill(Pid::from_raw(id), signal).unwrap();
+        self.signal(signal);
         while let Some(line) = within(self.stderr.next_line()).await.unwrap() {
             log_line(&line);
         }

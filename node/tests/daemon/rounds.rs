@@ -180,10 +180,10 @@ pub(crate) async fn stop(nodes: Vec<Node>) {
 
 /// What all nodes of this process log.
 #[derive(Clone, Default)]
-struct Log(Arc<Mutex<Vec<u8>>>);
+pub(crate) struct Log(Arc<Mutex<Vec<u8>>>);
 
 impl Log {
-    fn lines_with(&self, parts: &[&str]) -> usize {
+    pub(crate) fn lines_with(&self, parts: &[&str]) -> usize {
         let bytes = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let text = String::from_utf8_lossy(&bytes);
         text.lines().filter(|line| parts.iter().all(|part| line.contains(part))).count()
@@ -201,7 +201,7 @@ impl Write for Log {
     }
 }
 
-fn captured_log() -> Log {
+pub(crate) fn captured_log() -> Log {
     static LOG: OnceLock<Log> = OnceLock::new();
     let start = || {
         let log = Log::default();

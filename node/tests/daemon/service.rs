@@ -15,7 +15,7 @@ use super::{
 };
 
 #[tokio::test]
-async fn systemd_hears_when_it_is_ready_and_when_it_stops() {
+async fn systemd_hears_when_it_is_ready_reloads_and_stops() {
     let consortium = Consortium::found(3);
     let socket = consortium.path("notify.sock");
     let listener = UnixDatagram::bind(&socket).unwrap();
@@ -28,7 +28,14 @@ async fn systemd_hears_when_it_is_ready_and_when_it_stops() {
     // what it is ready for: the local API answers
     let status = within(consort().args(["status", "--home"]).arg(consortium.home(0)).output()).await.unwrap();
     assert!(status.status.success(), "{}", String::from_utf8_lossy(&status.stderr));
-    kill(Pid::from_raw(daemon.id().unwrap() as i32), Signal::SIGTERM).unwrap();
+    let id = Pid::from_raw(daemon.id().unwrap() as i32);
+    kill(id, Signal::SIGHUP).unwrap();
+    let length = within(listener.recv(&mut said)).await.unwrap();
+    let reloading = String::from_utf8_lossy(&said[..length]).into_owned();
+    assert!(reloading.contains("RELOADING=1\n") && reloading.contains("MONOTONIC_USEC="), "{reloading}");
+    let length = within(listener.recv(&mut said)).await.unwrap();
+    assert_eq!(String::from_utf8_lossy(&said[..length]).trim(), "READY=1");
+    kill(id, Signal::SIGTERM).unwrap();
     let length = within(listener.recv(&mut said)).await.unwrap();
     assert_eq!(String::from_utf8_lossy(&said[..length]).trim(), "STOPPING=1");
     assert_eq!(within(daemon.wait()).await.unwrap().code(), Some(0));

@@ -53,5 +53,6 @@ fn words(message: &Message) -> String {
         Message::Abandonment(it) => format!("abandonment {}.{}", it.session.attempt, it.slot),
         Message::Evidence(_) => "evidence".into(),
         Message::Manifest(_) => "manifest".into(),
+        Message::Reminder(_) => "reminder".into(),
     }
 }

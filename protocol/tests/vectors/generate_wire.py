@@ -276,6 +276,7 @@ def wire():
             "abandonment": message(22, proof, integer(SLOT + 1), ending),
             "evidence": message(23, evidence),
             "manifest": message(24, later_manifest),
+            "reminder": message(25, contract, signed_advertisements[0]),
         },
     }
 

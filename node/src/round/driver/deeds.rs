@@ -19,6 +19,8 @@ impl Driver {
             self.spy();
             while let Some((role, output)) = deeds.pop_front() {
                 if let Err(detail) = self.carry_out(role, output, &mut mine).await {
+                    let round = self.state.running.as_ref().map(|running| running.round.number());
+                    tracing::error!(round, ?role, detail, "this node cannot do its part in the round");
                     // nothing that follows from what could not be done may leave
                     deeds.clear();
                     let now = self.now();
@@ -60,7 +62,7 @@ impl Driver {
             }
             Output::Upload(plan, to) => self.upload(plan, to),
             Output::Fetch(published) => self.fetch(&published),
-            Output::Receive(session, members) => mine.extend(self.receive(session, members)?),
+            Output::Receive(session, members) => mine.extend(self.receive(role, session, members)?),
             Output::PassOn { vector, to } => self.pass_on(vector, to),
             Output::Unmask(survivors, plan) => self.unmask(survivors, *plan),
             Output::Audit(published, plan) => self.audit(&published, *plan),
@@ -113,11 +115,17 @@ impl Driver {
         }
         self.ledger.journal(&entry).map_err(|error| error.to_string())?;
         self.state.grounds.note(&entry);
+        if let JournalEntry::Joined { round, attempt, slot } = entry {
+            self.state.own_words.joined(round, attempt, slot);
+        }
         let Some(running) = &mut self.state.running else { return Ok(()) };
         match entry {
             JournalEntry::RosterAccepted { keys, .. } => {
                 Arc::make_mut(&mut self.state.seen).extend(keys);
                 running.session = running.round.member().and_then(|member| member.session()).cloned();
+                if let Some(session) = &running.session {
+                    self.state.reminders.note(session.terms().contract(), &session.roster().body);
+                }
                 running.intake = None;
                 running.root = None;
                 running.passing_on.clear();
@@ -177,7 +185,8 @@ impl Driver {
         }
         match done.work {
             Work::Failed(detail) => {
-                tracing::error!(detail, "work of this round failed");
+                let round = running.round.number();
+                tracing::error!(round, role = ?done.role, detail, "this node cannot do its part in the round");
                 let now = self.now();
                 let Some(running) = &mut self.state.running else { return };
                 let deeds = running.failed(done.role, detail, now);
@@ -245,60 +254,6 @@ impl Driver {
         };
         if let Some(running) = &mut self.state.running {
             running.upload = job;
-        }
-    }
-
-    /// Gives what is here already.
-    fn receive(&mut self, session: SessionId, members: Vec<MemberId>) -> Result<Vec<Input>, String> {
-        let Some(running) = &mut self.state.running else { return Ok(Vec::new()) };
-        running.expected = members.len();
-        if let Some(intake) = running.intake.as_ref().filter(|intake| intake.session() == session) {
-            let complete = intake.complete();
-            running.received.extend(complete.iter().map(|(member, _)| *member));
-            let received = |(member, root)| Input::Done(Work::Received(member, root));
-            return Ok(complete.into_iter().map(received).collect());
-        }
-        let layout = running.terms.layout().clone();
-        let intake = Intake::new(session, layout, members, self.results.folder())
-            .map_err(|error| format!("no room for the members' vectors: {error}"))?;
-        running.intake = Some(Arc::new(intake));
-        Ok(Vec::new())
-    }
-
-    pub(super) fn bulk(&mut self, from: MemberId, stream: BulkStream) {
-        let running = self.state.running.as_ref();
-        let intake = running.and_then(|running| running.intake.clone());
-        let trusted = running.map_or_else(Trusted::default, |running| Trusted {
-            aggregator: running.round.aggregator(),
-            required: running.round.required_roots(),
-        });
-        let ended = running.map(|running| running.ended.clone()).unwrap_or_default();
-        let (results, generation, done) =
-            (self.results.clone(), self.state.generation, self.state.done.0.clone());
-        tokio::spawn(async move {
-            match serve(stream, from, intake, &ended, &results, &trusted).await {
-                Ok(Some((owner, root))) => {
-                    let work = Work::Received(owner, root);
-                    let _ =
-                        done.send(Done { generation, role: Role::Aggregator, work, aggregate: None }).await;
-                }
-                Ok(None) => {}
-                Err(error) => tracing::debug!(%from, %error, "bulk stream ended early"),
-            }
-        });
-    }
-
-    fn pass_on(&mut self, vector: MemberId, to: MemberId) {
-        let Some(running) = &mut self.state.running else { return };
-        let Some(intake) = running.intake.clone() else { return };
-        let network = self.network.clone();
-        let queue = running.passing_on.entry(to).or_insert_with(|| {
-            let (sender, vectors) = mpsc::channel(limits::MAX_JOBS);
-            running.jobs.spawn(pass_on(intake, to, network, vectors));
-            sender
-        });
-        if queue.try_send(vector).is_err() {
-            tracing::warn!(%to, %vector, "vector not passed on: too many are waiting");
         }
     }
 

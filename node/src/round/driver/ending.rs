@@ -84,6 +84,14 @@ impl Driver {
         self.end_round(record, None, roster, next, sent.then(|| Err(reason.into()))).await;
     }
 
+    /// Nothing good can come of a round any more.
+    pub(super) async fn abandon(&mut self, running: Running, reason: &str) {
+        let (round, roster) = (running.round.number(), running.roster());
+        let Running { attempts, session, sent, .. } = running;
+        let contract = session.map(|session| session.terms().contract().clone());
+        self.end_without(round, attempts, contract, roster, sent, reason).await;
+    }
+
     async fn end_without(
         &mut self,
         round: u64,
@@ -121,6 +129,9 @@ impl Driver {
             tracing::error!(round, %error, "the round's record is not on disk");
         }
         self.begin_round(next);
+        // a node whose ledger takes no more ends: its next start reads from the input's file what may be done with it
+        let lasts = self.ledger.broken().is_none();
+        let result = result.filter(|result| lasts || result.is_ok());
         let answered = result.and_then(|result| Some((self.state.pending.take()?, result)));
         self.publish_status();
         // whoever looks on knows how the round went before the input's owner does

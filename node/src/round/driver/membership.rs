@@ -2,8 +2,9 @@
 
 use super::*;
 use crate::{
+    checked::check,
     membership::{News, Source},
-    node::{Reduce, Submission, check, manifest_addresses},
+    node::{Reduce, Submission, manifest_addresses},
 };
 use consort_protocol::encoding::{Input as Arrays, Reduction};
 
@@ -135,6 +136,7 @@ impl Driver {
         self.state.gate_due = Some(now + limits::MEMBERSHIP_INTERVAL);
         self.state.peers.renew(manifest, now);
         self.state.told.retain(|id, _| self.manifest.contains(id));
+        self.state.reminders.retain(|id| self.manifest.contains(id));
         self.state.offers = Offers::default();
         self.check_pending();
         let round = self.state.gathering.round;

@@ -28,7 +28,8 @@ impl Driver {
             }
             return;
         }
-        if let Some(reason) = self.state.grounds.held_back().map(ToString::to_string) {
+        let stopping = self.state.finishing.then(|| "this node is stopping".to_owned());
+        if let Some(reason) = stopping.or_else(|| self.state.grounds.held_back().map(ToString::to_string)) {
             if direct {
                 self.decline(&offer, &reason);
             }
@@ -69,7 +70,7 @@ impl Driver {
     pub(super) async fn schedule(&mut self) {
         self.state.wake = None;
         self.catch_up().await;
-        if self.state.running.is_some() {
+        if self.state.running.is_some() || self.state.finishing {
             return;
         }
         if self.hold_back() {
@@ -127,17 +128,6 @@ impl Driver {
     async fn begin(&mut self) {
         let Some(pending) = &self.state.pending else { return };
         let (task, number) = (pending.task.clone(), self.state.gathering.round);
-        let setup = RoundSetup {
-            identity: self.identity.clone(),
-            manifest: self.manifest.clone(),
-            number,
-            task: task.clone(),
-            seen: self.state.seen.clone(),
-            guard: Arc::new(self.guard(&task)),
-            aggregates: self.consent.aggregate,
-            away: self.state.peers.away().clone(),
-            excluded: self.state.peers.excluded().clone(),
-        };
         let terms = match Terms::new(self.manifest.clone(), number, 0, 0, task.clone()) {
             Ok(terms) => terms,
             Err(error) => return self.fail_round(&error.to_string()).await,
@@ -145,6 +135,23 @@ impl Driver {
         if let Err(reason) = self.consent.check(&terms) {
             return self.give_back(reason);
         }
+        let (members, vector) =
+            (self.state.peers.ready_for(number, &task.digest()).len(), terms.layout().packed_len());
+        let within = self.limits.borrow().check_round(members, vector);
+        if let Err(over) = &within {
+            tracing::warn!(round = number, reason = %over, "this node passes its turn to aggregate, if it comes");
+        }
+        let setup = RoundSetup {
+            identity: self.identity.clone(),
+            manifest: self.manifest.clone(),
+            number,
+            task: task.clone(),
+            seen: self.state.seen.clone(),
+            guard: Arc::new(self.guard(&task)),
+            aggregates: self.consent.aggregate && within.is_ok(),
+            away: self.state.peers.away().clone(),
+            excluded: self.state.peers.excluded().clone(),
+        };
         let (running, deeds) = match Running::begin(setup, terms, self.now()) {
             Ok(begun) => begun,
             Err(reason) => return self.fail_round(&reason).await,
@@ -171,10 +178,27 @@ impl Driver {
         }
     }
 
+    /// Tells the running round whether a connected member has an input for it: nobody waits for one that has
+    /// none, or that is elsewhere.
+    pub(super) async fn heed(&mut self, peer: MemberId) {
+        let Some(running) = &mut self.state.running else { return };
+        if !self.state.peers.is_connected(&peer) {
+            return;
+        }
+        let (number, task) = (running.round.number(), running.round.task().digest());
+        if self.state.peers.waits(&peer, number, &task) {
+            if running.idle.remove(&peer) {
+                self.feed(Input::Connected(peer)).await;
+            }
+        } else if running.idle.insert(peer) {
+            self.feed(Input::Left(peer)).await;
+        }
+    }
+
     /// Tells the others where this node is, and what it waits with.
     pub(super) fn publish_status(&self) {
-        // nobody waits for an input that has no part in rounds for now
-        let free = self.state.grounds.held_back().is_none();
+        // nobody waits for an input that has no part in rounds for now, or for a node that stops
+        let free = self.state.grounds.held_back().is_none() && !self.state.finishing;
         let task = self.state.pending.as_ref().filter(|_| free).map(|pending| &pending.task);
         let (waiting, summary) = (task.map(|task| task.digest()), task.map(Summary::of));
         let (epoch, round) = (self.manifest.epoch(), self.state.gathering.round);

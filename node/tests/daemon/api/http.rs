@@ -31,7 +31,7 @@ pub(super) async fn ask(
     (status, head.to_ascii_lowercase(), body.to_owned())
 }
 
-pub(super) async fn unix(home: &Path, line: &str, body: &[u8]) -> (u16, String, String) {
+pub(crate) async fn unix(home: &Path, line: &str, body: &[u8]) -> (u16, String, String) {
     let stream = UnixStream::connect(home.join("api.sock")).await.unwrap();
     ask(stream, line, "", body).await
 }

@@ -1,0 +1,81 @@
+//! Vectors of others: taken in, kept until they are summed, and passed on to standbys.
+
+use super::*;
+use crate::round::bulk::is_of_disk;
+
+impl Driver {
+    /// Gives what is here already.
+    pub(super) fn receive(
+        &mut self,
+        role: Role,
+        session: SessionId,
+        members: Vec<MemberId>,
+    ) -> Result<Vec<Input>, String> {
+        let Some(running) = &mut self.state.running else { return Ok(Vec::new()) };
+        running.expected = members.len();
+        if let Some(intake) = running.intake.as_ref().filter(|intake| intake.session() == session) {
+            let complete = intake.complete();
+            running.received.extend(complete.iter().map(|(member, _)| *member));
+            let received = |(member, root)| Input::Done(Work::Received(member, root));
+            return Ok(complete.into_iter().map(received).collect());
+        }
+        let layout = running.terms.layout().clone();
+        // what a standby holds is bounded by the policy
+        if role == Role::Aggregator {
+            let allowed = self.limits.borrow().check_round(members.len(), layout.packed_len());
+            allowed.map_err(|over| format!("{over}; the next member aggregates"))?;
+        }
+        let intake = Intake::new(session, layout, members, self.results.folder())
+            .map_err(|error| format!("no room for the members' vectors: {error}"))?;
+        running.intake = Some(Arc::new(intake));
+        Ok(Vec::new())
+    }
+
+    pub(super) fn bulk(&mut self, from: MemberId, stream: BulkStream) {
+        let running = self.state.running.as_ref();
+        let intake = running.and_then(|running| running.intake.clone());
+        let trusted = running.map_or_else(Trusted::default, |running| Trusted {
+            aggregator: running.round.aggregator(),
+            required: running.round.required_roots(),
+        });
+        let ended = running.map(|running| running.ended.clone()).unwrap_or_default();
+        let (results, generation, done) =
+            (self.results.clone(), self.state.generation, self.state.done.0.clone());
+        // fewer would let colluders that dawdle keep everybody else out
+        let uploads = usize::from(self.limits.borrow().uploads).max(self.manifest.corrupt() + 1);
+        let places = self.state.uploads.of(uploads);
+        tokio::spawn(async move {
+            match serve(stream, from, intake, &ended, &results, &trusted, places).await {
+                Ok(Some((owner, root))) => {
+                    let work = Work::Received(owner, root);
+                    let _ =
+                        done.send(Done { generation, role: Role::Aggregator, work, aggregate: None }).await;
+                }
+                Ok(None) => {}
+                Err(error) if is_of_disk(&error) => {
+                    let detail = format!(
+                        "the members' vectors cannot be kept: {error}; free or grow the disk of this node's home"
+                    );
+                    let work = Work::Failed(detail);
+                    let _ =
+                        done.send(Done { generation, role: Role::Aggregator, work, aggregate: None }).await;
+                }
+                Err(error) => tracing::debug!(%from, %error, "bulk stream ended early"),
+            }
+        });
+    }
+
+    pub(super) fn pass_on(&mut self, vector: MemberId, to: MemberId) {
+        let Some(running) = &mut self.state.running else { return };
+        let Some(intake) = running.intake.clone() else { return };
+        let network = self.network.clone();
+        let queue = running.passing_on.entry(to).or_insert_with(|| {
+            let (sender, vectors) = mpsc::channel(limits::MAX_JOBS);
+            running.jobs.spawn(pass_on(intake, to, network, vectors));
+            sender
+        });
+        if queue.try_send(vector).is_err() {
+            tracing::warn!(%to, %vector, "vector not passed on: too many are waiting");
+        }
+    }
+}
