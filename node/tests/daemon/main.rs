@@ -10,7 +10,6 @@ mod doctor;
 mod evidence;
 mod failover;
 mod founding;
-mod full_disk;
 mod guard;
 mod limited;
 mod membership;

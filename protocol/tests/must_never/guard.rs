@@ -80,6 +80,21 @@ fn the_same_set_again_gets_a_vote_and_so_does_new_data() {
     }
 }
 
+/// With c = 2 and m = 2 an earlier set of four of the eight is far enough from all of them, one of five is not.
+#[test]
+fn a_set_that_differs_by_c_plus_m_gets_a_vote_and_by_one_fewer_none() {
+    for (earlier, votes) in [(4, true), (5, false)] {
+        let mut world =
+            World::guarded(8, 2, LABEL, |everybody| vec![everybody[..earlier].to_vec()]).shared().masked();
+        let survivors = world.everybody();
+        let out = propose(&mut world, &survivors);
+        let said = sent(&out);
+        assert_eq!(matches!(said[..], [(_, Message::Vote(_))]), votes, "after a sum of {earlier}");
+        let noted: &[&Vec<MemberId>] = if votes { &[&survivors] } else { &[] };
+        assert_eq!(cohorts(&out), noted, "after a sum of {earlier}");
+    }
+}
+
 #[test]
 fn what_it_votes_for_is_on_disk_before_the_vote_leaves() {
     let mut world = World::guarded(8, 2, LABEL, |_| Vec::new()).shared().masked();
