@@ -136,22 +136,27 @@ async fn serve(
     let mut reload = Reload::new(home, config, given);
     loop {
         tokio::select! {
+            // a reason goes before the silence of whoever had it
+            biased;
             _ = terminate.recv() => break,
             _ = interrupt.recv() => break,
             _ = hangup.recv() => reload.run(&node).await,
-            Ok(without) = consortium.wait_for(|chain| !chain.manifest().contains(&id)) => {
-                ended = Some(format!(
-                    "this node was removed from the consortium in epoch {}",
-                    without.manifest().epoch()
-                ));
-                break;
-            }
             Ok(reason) = failed.wait_for(Option::is_some) => {
                 ended = reason.as_ref().map(|reason| {
                     format!(
                         "{}: {reason}; free the disk and start the node again, inputs that wait are kept",
                         ledger.display()
                     )
+                });
+                break;
+            }
+            without = consortium.wait_for(|chain| !chain.manifest().contains(&id)) => {
+                ended = Some(match without {
+                    Ok(without) => {
+                        let epoch = without.manifest().epoch();
+                        format!("this node was removed from the consortium in epoch {epoch}")
+                    }
+                    Err(_) => "the node has ended by itself, which it should not: the log says more".into(),
                 });
                 break;
             }
