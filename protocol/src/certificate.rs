@@ -199,7 +199,7 @@ pub fn check_certificate(
 ///
 /// 1. the aggregator of the certificate's slot signed it for this session;
 /// 2. its certificate is valid, and for the set that the result names;
-/// 3. its mask set is one of this session.
+/// 3. its mask set is one of this session, and the one that the result names.
 ///
 /// # Errors
 /// [`FaultKind`] says which check failed; who passed it on is to blame.
@@ -214,6 +214,9 @@ pub fn check_published(session: &Session, published: &Published) -> Result<Accep
     }
     sum.verify().map_err(|_| FaultKind::Signature)?;
     let shown = AcceptedMaskSet::check(session, mask_set)?;
+    if sum.body.mask_set != *shown.digest() {
+        return Err(FaultKind::MaskSet);
+    }
     if checked(Check::ResultCertificate) {
         check_certificate(session, &shown, certificate)?;
     }

@@ -297,7 +297,7 @@ impl Member {
         if let Message::Abort(abort) = &message
             && self.passes_its_turn(from, abort)
         {
-            return self.give_up(abort.body.slot, abort.body.reason.clone().from_peer(), now, out);
+            return self.give_up(abort.body.slot, abort.body.reason.clone().from_peer(phase), now, out);
         }
         let aggregator = self.seat.aggregator();
         if only_aggregator_may_say(&message) && from != aggregator {
@@ -310,7 +310,7 @@ impl Member {
         }
         let result = match message {
             Message::Abort(abort) => match self.seat.check_abort(&abort) {
-                Ok(()) => return self.slot_over(abort.body.reason.from_peer(), now, out),
+                Ok(()) => return self.slot_over(abort.body.reason.from_peer(phase), now, out),
                 Err(kind) => Err(kind.into()),
             },
             Message::Alive(_) => return,

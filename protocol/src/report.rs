@@ -83,17 +83,25 @@ pub enum AbortReason {
 const MAX_DETAIL_BYTES: usize = 256;
 
 impl AbortReason {
-    /// The same reason as it may be kept and shown when a peer gave it: its words cut to 256 bytes, without
-    /// control characters.
+    /// What it means to me that a peer gave this reason in this phase. What only a node's own disk, or votes that
+    /// it has seen, can tell it becomes the peer's failure; words are cut to 256 bytes, without control characters.
     #[must_use]
-    pub fn from_peer(mut self) -> Self {
-        if let Self::Inconsistent { detail: words, .. }
-        | Self::Local { detail: words, .. }
-        | Self::Refused { why: words, .. } = &mut self
-        {
-            *words = words_of_peer(words);
+    pub fn from_peer(self, phase: Phase) -> Self {
+        match self {
+            Self::Inconsistent { phase, detail } => {
+                Self::Inconsistent { phase, detail: words_of_peer(&detail) }
+            }
+            Self::Refused { phase, why } => Self::Refused { phase, why: words_of_peer(&why) },
+            Self::Local { phase, .. } => Self::AggregatorFailed { phase },
+            Self::Void { detail: words } | Self::Abandoned { why: words, .. } => {
+                Self::Inconsistent { phase, detail: words_of_peer(&words) }
+            }
+            Self::FalseSum => Self::Inconsistent { phase, detail: Self::FalseSum.to_string() },
+            Self::TooFewMembers { .. }
+            | Self::AggregatorLost { .. }
+            | Self::LeftOut { .. }
+            | Self::AggregatorFailed { .. } => self,
         }
-        self
     }
 
     /// The plain word that reports use.
@@ -142,6 +150,31 @@ impl Outcome {
         match self {
             Self::Completed { published, .. } => Some(&published.certificate.survivors),
             Self::Aborted(_) => None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A peer cannot tell me that my own disk has failed, or that votes were cast which I have not seen.
+    #[test]
+    fn what_only_i_can_know_is_not_taken_from_a_peer() {
+        let phase = Phase::ShareKeys;
+        let words = "x\n".repeat(1000);
+        for reason in [
+            AbortReason::Local { phase, detail: words.clone() },
+            AbortReason::Void { detail: words.clone() },
+            AbortReason::Abandoned { slot: 7, why: words.clone() },
+            AbortReason::FalseSum,
+        ] {
+            let word = reason.word();
+            let heard = reason.from_peer(phase);
+            let own = [AbortReason::AggregatorFailed { phase }.word(), "inconsistent"];
+            assert!(own.contains(&heard.word()), "{word}: {heard}");
+            let said = heard.to_string();
+            assert!(said.len() < 400 && !said.contains('\n'), "{word}: {said}");
         }
     }
 }

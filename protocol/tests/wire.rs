@@ -183,7 +183,8 @@ fn attempt() -> Attempt {
     let shares =
         [(me.id(), RevealedShare::SelfMask(share(9))), (other.id(), RevealedShare::PairwiseKey(share(10)))];
     let reveal = Reveal { session: id, survivors: survivors.digest(), shares: shares.into() };
-    let sum = Sum { session: id, survivors: survivors.digest(), root: [110; 32] };
+    let sum =
+        Sum { session: id, mask_set: mask_set.digest(), survivors: survivors.digest(), root: [110; 32] };
     let published = Published {
         sum: *sign(sum, aggregator),
         certificate: certificate.clone(),

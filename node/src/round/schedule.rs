@@ -53,6 +53,7 @@ impl Peers {
         self.connected.retain(|id| manifest.contains(id));
         self.statuses.retain(|id, _| manifest.contains(id));
         self.last_seen.retain(|id, _| manifest.contains(id));
+        self.excluded.retain(|id| manifest.contains(id));
         let others = manifest.members().iter().map(|member| member.id);
         for id in others.filter(|id| *id != self.me && !self.connected.contains(id)) {
             self.last_seen.entry(id).or_insert(now);
@@ -70,7 +71,8 @@ impl Peers {
         self.excluded.insert(id);
         self.connected.remove(&id);
         self.statuses.remove(&id);
-        if id != self.me {
+        // who is not on the list any more is not away
+        if id != self.me && self.manifest.contains(&id) {
             self.last_seen.entry(id).or_insert(now);
         }
     }

@@ -219,8 +219,8 @@ pub(super) struct Summing {
 impl Summing {
     pub(super) fn summed(self, seat: &Seat, root: Digest, out: &mut Outputs) -> Result<Publish, AbortReason> {
         let Self { session, certificate, mask_set, opening, announced } = self;
-        let sum =
-            seat.sign(Sum { session: session.id(), survivors: certificate.survivors.digest(), root })?;
+        let survivors = certificate.survivors.digest();
+        let sum = seat.sign(Sum { session: session.id(), mask_set: mask_set.digest(), survivors, root })?;
         let published = Published { sum, certificate, mask_set, opening: Some(opening) };
         Ok(Publish::begin(seat, session, published, announced, out))
     }

@@ -99,7 +99,6 @@ impl Disproof {
         let Published { sum, certificate, opening, .. } = published;
         let survivors = &certificate.survivors;
         let opening = opening.as_ref().ok_or(EvidenceError::Opening)?;
-        let plan = opening.plan(session, &accepted, survivors).map_err(EvidenceError::Result)?;
         let layout = session.terms().layout();
         let chunk = layout.chunk(self.chunk).ok_or(EvidenceError::Opening)?;
         let block = block_of(&chunk, self.block).ok_or(EvidenceError::Opening)?;
@@ -111,6 +110,8 @@ impl Disproof {
         {
             return Err(EvidenceError::Opening);
         }
+        // last, because it takes as many key agreements as there are pairs of a lost member and a survivor
+        let plan = opening.plan(session, &accepted, survivors).map_err(EvidenceError::Result)?;
         Ok(self.add_up(block, &plan).ok_or(EvidenceError::Harmless)? != self.sum.packed)
     }
 

@@ -3,7 +3,7 @@
 //! A result is accepted, from whoever passes it on, when [`check_published`] accepts it, which is
 //! 1. the aggregator of the certificate's slot signed it for this session;
 //! 2. its certificate is valid, and for the set that the result names;
-//! 3. its mask set is one of this session;
+//! 3. its mask set is one of this session, and the one that the result names;
 //!
 //! and
 //! 4. the secrets that it shows are those whose points were advertised, and its author shows them.

@@ -67,7 +67,7 @@ impl Round {
         self.passed.insert((attempt, slot));
         if self.member.is_none() {
             if slot == self.slot {
-                self.skip(slot, abort.body.reason.clone().from_peer(), now, rng, deeds);
+                self.skip(slot, abort.body.reason.clone().from_peer(Phase::AdvertiseKeys), now, rng, deeds);
             } else {
                 self.join_offered(now, rng, deeds);
             }

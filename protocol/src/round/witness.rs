@@ -271,7 +271,7 @@ impl InSession {
             return;
         }
         let seen = self.votes.see(slot, vote, |a, b| Evidence::conflict(session, a, b));
-        if seen.known(found) {
+        if seen.known(found) || vote.verify().is_err() {
             return;
         }
         let timeouts = self.timeouts.of(&vote.signer);
@@ -367,6 +367,7 @@ fn on_roster(session: &Session, signer: &MemberId, named: &SessionId) -> bool {
 
 fn broken(session: &Session, timeout: &Signed<Timeout>, vote: &Signed<Vote>) -> Option<Evidence> {
     let breach = || Evidence::breach(session, Breach::Promise(timeout.clone(), vote.clone()));
-    // the proof takes the whole roster, and honest members have given up many slots
-    timeout.body.denies(&vote.body).then(breach).flatten()
+    // the proof takes the whole roster: nobody has it computed with words that nobody signed
+    let signed = || timeout.verify().is_ok() && vote.verify().is_ok();
+    (timeout.body.denies(&vote.body) && signed()).then(breach).flatten()
 }

@@ -208,7 +208,7 @@ fn kinds(table: &Table) -> Vec<(&'static str, Numbered)> {
         (
             "sums",
             Box::new(move |n| {
-                let sum = Sum { session, survivors: numbered(n), root: numbered(n) };
+                let sum = Sum { session, mask_set: numbered(n), survivors: numbered(n), root: numbered(n) };
                 let certificate =
                     Certificate { session, slot: 0, survivors: survivors(n), votes: Vec::new() };
                 let (sum, mask_set) = (*forged(sum, aggregator, n), mask_set(n));

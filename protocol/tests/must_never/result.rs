@@ -169,6 +169,8 @@ fn with_another_mask_set() {
     refused(&restated(&|body| body.session.0[0] ^= 1), FaultKind::Session);
     refused(&restated(&|body| body.dealers.swap(0, 1)), FaultKind::Order);
     refused(&restated(&|body| body.dealers.truncate(5)), FaultKind::TooFew { found: 5, needed: 6 });
+    // its author has signed it, too, but the masks that were lifted are those of another one
+    refused(&restated(&|body| body.dealers.truncate(7)), FaultKind::MaskSet);
     let out = offer(|_, published| published.mask_set.body.dealers[0].1 = [1; 32]);
     refused(&out, FaultKind::Signature);
 }

@@ -349,8 +349,9 @@ impl World {
 
     pub(crate) fn published(&self, certificate: Certificate) -> Published {
         let session = self.session().id();
-        let sum = self.decree(Sum { session, survivors: certificate.survivors.digest(), root: [9; 32] });
         let mask_set = self.mask_set.clone().expect("the mask set is out");
+        let survivors = certificate.survivors.digest();
+        let sum = self.decree(Sum { session, mask_set: mask_set.digest(), survivors, root: [9; 32] });
         Published { sum, certificate, opening: self.opening(&mask_set), mask_set }
     }
 

@@ -17,8 +17,9 @@ use crate::world::World;
 fn announce(world: &mut World, signer: usize, certificate: Certificate) {
     let by = world.corrupt_ids()[signer];
     let (session, victim) = (world.session().id(), world.victim());
-    let sum = world.sign(Sum { session, survivors: certificate.survivors.digest(), root: [9; 32] }, &by);
     let mask_set = world.mask_set.clone().unwrap();
+    let survivors = certificate.survivors.digest();
+    let sum = world.sign(Sum { session, mask_set: mask_set.digest(), survivors, root: [9; 32] }, &by);
     let published = Published { sum, certificate, mask_set, opening: None };
     // its author would have to show the secrets; whoever passes it on need not
     let passed_on = world.corrupt_ids()[1 - signer];

@@ -205,7 +205,7 @@ def wire():
     reveal = session + survivors_digest + revealed
     named = sequence([me.id + integer(0) + share_digest(9), other.id + integer(1) + share_digest(10)])
     reveal_named = session + survivors_digest + named
-    total = session + survivors_digest + bytes([110]) * 32
+    total = session + mask_set_digest + survivors_digest + bytes([110]) * 32
     acknowledgement = session + bytes([110]) * 32
     abort = contract_digest + integer(SLOT) + integer(3) + integer(0) + integer(3) + integer(2) + integer(70000)
     decline = contract_digest + text("another question: äöü")

@@ -144,7 +144,7 @@ impl Driver {
     /// Keeps what may pass a turn in a round that has not begun on this node. It is small, and one of each member.
     pub(super) fn keep_pass(&mut self, from: MemberId, abort: &Signed<Abort>) {
         let reason = &abort.body.reason;
-        let is_small = *reason == reason.clone().from_peer();
+        let is_small = *reason == reason.clone().from_peer(Phase::AdvertiseKeys);
         if abort.signer == from && is_small && matches!(reason, AbortReason::Refused { .. }) {
             self.state.passes.insert(from, Box::new(abort.clone()));
         }

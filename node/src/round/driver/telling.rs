@@ -23,7 +23,8 @@ impl DriverState {
 
 impl Driver {
     pub(super) async fn report_peers(&self) {
-        let connected = self.manifest.members().len() - 1 - self.state.peers.away().len();
+        let others = self.manifest.members().len() - 1;
+        let connected = others.saturating_sub(self.state.peers.away().len());
         self.observer.notify(NodeEvent::Peers(connected)).await;
     }
 

@@ -19,8 +19,11 @@ impl Driver {
         let free = self.state.running.as_ref().is_none_or(|running| !running.sent);
         if free && let Some(pending) = self.state.pending.take() {
             let _ = pending.reply.send(Err(SubmitError::Withdrawn));
-            self.state.running = None;
-            self.publish_status();
+            // what it has signed in this round binds it: a second set of keys would be evidence against it
+            match self.state.running.take() {
+                Some(running) => self.begin_round(running.round.number().saturating_add(1)),
+                None => self.publish_status(),
+            }
         }
         let _ = reply.send(free);
     }

@@ -149,7 +149,11 @@ impl Transcript {
             sign(Reveal { session: sid, survivors: survivors.digest(), shares }, identity)
         };
         let reveals = identities.values().enumerate().map(reveal).collect();
-        let sum = sign(Sum { session: sid, survivors: survivors.digest(), root: [9; 32] }, aggregator);
+        let named = mask_set.digest();
+        let sum = sign(
+            Sum { session: sid, mask_set: named, survivors: survivors.digest(), root: [9; 32] },
+            aggregator,
+        );
         Self {
             identities: identities.clone(),
             terms: terms.clone(),
