@@ -6,6 +6,7 @@ mod commands;
 use std::{
     fs,
     io::{BufRead as _, BufReader},
+    net::TcpListener,
     process::{Child, Command, Output, Stdio},
 };
 
@@ -89,13 +90,19 @@ impl Drop for Daemon {
     }
 }
 
+/// An address of this machine that nobody listens on.
+fn free_address() -> String {
+    let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    format!("/ip4/127.0.0.1/tcp/{port}")
+}
+
 /// Word for word, but for the address, which is none of this machine, and the number of the round.
 #[test]
 fn the_commands_of_the_readme_run() {
     let desk = Desk(tempfile::tempdir().unwrap());
     let others = ["ward-5", "ward-8"];
     for name in others {
-        desk.run(&format!("init --home {name} --name {name} --listen /ip4/127.0.0.1/tcp/0"));
+        desk.run(&format!("init --home {name} --name {name} --listen {}", free_address()));
         desk.card(name, name);
     }
     desk.write("counts.npy", Values::I64(vec![3, 1, 4]));
@@ -104,7 +111,8 @@ fn the_commands_of_the_readme_run() {
     let mut daemons = Vec::new();
     for command in &shown {
         let line = command.arguments.join(" ");
-        let line = line.replace("192.0.2.7/tcp/4040", "127.0.0.1/tcp/0").replace("--verify 7", "--verify 0");
+        let line =
+            line.replace("/ip4/192.0.2.7/tcp/4040", &free_address()).replace("--verify 7", "--verify 0");
         match command.arguments[0].as_str() {
             "init" => {
                 desk.run(&line);
