@@ -137,6 +137,11 @@ fn the_commands_of_the_readme_run() {
                 desk.run(&line);
                 assert!(theirs.into_iter().all(|mut submit| submit.wait().unwrap().success()), "{line}");
             }
+            "doctor" => {
+                let said = String::from_utf8(desk.command(&line).output().unwrap().stdout).unwrap();
+                let wrong: Vec<&str> = said.lines().filter(|line| line.starts_with("WRONG")).collect();
+                assert!(matches!(wrong[..], [only] if only.contains("loopback only")), "{said}");
+            }
             _ => {
                 desk.run(&line);
             }
