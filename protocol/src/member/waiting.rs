@@ -29,7 +29,7 @@ const MAX_DOUBLINGS: u32 = 4;
 pub(super) const VOTED_FOR: &str = "the inputs may be known within the one sum that was voted for";
 
 impl Member {
-    /// When [`Input::Tick`] is due at the latest; `None` once the attempt is over.
+    /// When [`Tick`](crate::io::Input::Tick) is due at the latest; `None` once the attempt is over.
     #[must_use]
     pub fn deadline(&self) -> Option<Now> {
         let silent = self.heard + self.seat.terms.silence();

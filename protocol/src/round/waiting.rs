@@ -25,7 +25,7 @@ const ALONE: u32 = 6;
 const LIFETIME: u32 = 60;
 
 impl Round {
-    /// When [`Input::Tick`] is due at the latest; `None` once the round is over.
+    /// When [`Tick`](crate::io::Input::Tick) is due at the latest; `None` once the round is over.
     #[must_use]
     pub fn deadline(&self) -> Option<Now> {
         if self.is_over() {
