@@ -1,6 +1,6 @@
 //! The real binary.
 
-use std::{path::Path, process::Stdio};
+use std::{collections::VecDeque, path::Path, process::Stdio};
 
 use nix::{
     sys::signal::{Signal, kill},
@@ -31,6 +31,8 @@ pub(crate) fn run(home: &Path, consortium: &Path) -> Command {
 pub(crate) struct Daemon {
     child: Child,
     stderr: Lines<BufReader<ChildStderr>>,
+    /// What it has logged before it was ready: others may be faster.
+    early: VecDeque<serde_json::Value>,
     /// Its peer id.
     pub(crate) peer: String,
     /// Where it listens.
@@ -60,14 +62,15 @@ impl Daemon {
         command.args(["--log-format", "json"]).stderr(Stdio::piped()).stdout(Stdio::null());
         let mut child = command.spawn().unwrap();
         let mut stderr = BufReader::new(child.stderr.take().unwrap()).lines();
+        let mut early = VecDeque::new();
         loop {
             let line = within(stderr.next_line()).await.unwrap().expect("it says that it is ready");
             if let Some(ready) = line.strip_prefix("ready ") {
                 let (peer, address) = ready.split_once(" listening on ").unwrap();
                 let (peer, address) = (peer.to_owned(), address.to_owned());
-                return Self { child, stderr, peer, address };
+                return Self { child, stderr, early, peer, address };
             }
-            log_line(&line);
+            early.push_back(log_line(&line));
         }
     }
 
@@ -83,8 +86,10 @@ impl Daemon {
 
     async fn finds(&mut self, matches: impl Fn(&str) -> bool) -> serde_json::Value {
         loop {
-            let line = within(self.stderr.next_line()).await.unwrap().expect("it runs on");
-            let line = log_line(&line);
+            let line = match self.early.pop_front() {
+                Some(line) => line,
+                None => log_line(&within(self.stderr.next_line()).await.unwrap().expect("it runs on")),
+            };
             if line["message"].as_str().is_some_and(&matches) {
                 return line;
             }
