@@ -59,6 +59,7 @@ use crate::{
 
 use advertise_keys::AdvertiseKeys;
 use playing::{Playing, Stage};
+pub(crate) use waiting::{ALONE, PASS_OVER};
 
 /// A member in one attempt.
 pub struct Member {

@@ -424,8 +424,7 @@ impl Round {
                 self.finish(Outcome::Aborted(reason), deeds);
             }
             Outcome::Aborted(reason) => {
-                self.slot_over(slot, reason, deeds);
-                self.enter(self.attempt, slot.saturating_add(1), now, rng, deeds);
+                self.skip(slot, reason, now, rng, deeds);
             }
         }
     }

@@ -143,13 +143,22 @@ impl Consortium {
     /// Nodes of this process for these members, until each is connected with all others. Each knows one
     /// address of the one before it.
     pub(crate) async fn nodes(&self, indices: &[usize]) -> Vec<Node> {
+        self.all_watched(indices, |_| NoObserver).await
+    }
+
+    /// The same, and somebody looks at each.
+    pub(crate) async fn all_watched<O: Observer + 'static>(
+        &self,
+        indices: &[usize],
+        by: impl Fn(usize) -> O,
+    ) -> Vec<Node> {
         let mut nodes: Vec<Node> = Vec::new();
         for &index in indices {
             let peers = match nodes.last() {
                 Some(before) => vec![address(before).await],
                 None => Vec::new(),
             };
-            nodes.push(self.node(index, peers));
+            nodes.push(self.watched(index, peers, Arc::new(by(index))));
         }
         for node in &nodes {
             connected_to(node, indices.len() - 1).await;

@@ -1,6 +1,6 @@
 //! Aggregators that die or hang in a phase, among nodes of one process: the others finish the round.
 
-use std::{pin::Pin, sync::Arc};
+use std::pin::Pin;
 
 use consort_node::{
     Node, RoundResult, SubmitError,
@@ -11,7 +11,7 @@ use futures::future::join_all;
 use tokio::sync::{mpsc, watch};
 
 use super::{
-    consortium::{Consortium, address, connected_to, within},
+    consortium::{Consortium, within},
     rounds::{ints, members, verify_sum},
 };
 
@@ -47,18 +47,8 @@ async fn scene(phase: Phase) -> Scene {
     let consortium = Consortium::found(4);
     let (sender, held) = mpsc::unbounded_channel();
     let (release, released) = watch::channel(false);
-    let mut nodes: Vec<Node> = Vec::new();
-    for who in 0..4 {
-        let peers = match nodes.last() {
-            Some(before) => vec![address(before).await],
-            None => Vec::new(),
-        };
-        let hold = Hold { phase, who, held: sender.clone(), released: released.clone() };
-        nodes.push(consortium.watched(who, peers, Arc::new(hold)));
-    }
-    for node in &nodes {
-        connected_to(node, 3).await;
-    }
+    let hold = |who| Hold { phase, who, held: sender.clone(), released: released.clone() };
+    let nodes = consortium.all_watched(&[0, 1, 2, 3], hold).await;
     Scene { consortium, nodes, held, release }
 }
 

@@ -1,10 +1,10 @@
 //! A member dies in the middle of a round over labelled data: there is no sum without it, and the inputs of the others
 //! wait until it is back.
 
-use std::{pin::Pin, sync::Arc};
+use std::pin::Pin;
 
 use consort_node::{
-    Node, Submission,
+    Submission,
     events::{NodeEvent, Observer, Role},
 };
 use consort_protocol::{election, phase::Phase};
@@ -12,7 +12,7 @@ use futures::future::join_all;
 use tokio::sync::{mpsc, watch};
 
 use super::{
-    consortium::{Consortium, address, connected_to, within},
+    consortium::{Consortium, address, within},
     rounds::{ints, stop, verify_sum},
 };
 
@@ -56,18 +56,11 @@ async fn inputs_of_a_round_that_was_refused_wait_until_all_are_back() {
     let (sender, mut held) = mpsc::unbounded_channel();
     let (over, mut ended) = mpsc::unbounded_channel();
     let (release, released) = watch::channel(false);
-    let mut nodes: Vec<Node> = Vec::new();
-    for who in 0..4 {
-        let peers = match nodes.last() {
-            Some(before) => vec![address(before).await],
-            None => Vec::new(),
-        };
+    let watch = |who| {
         let (held, released, over) = (sender.clone(), released.clone(), over.clone());
-        nodes.push(consortium.watched(who, peers, Arc::new(Watch { who, victim, held, released, over })));
-    }
-    for node in &nodes {
-        connected_to(node, 3).await;
-    }
+        Watch { who, victim, held, released, over }
+    };
+    let mut nodes = consortium.all_watched(&[0, 1, 2, 3], watch).await;
     let first = within(join_all((0..4).map(|who| nodes[who].submit(labelled(who))))).await;
     for result in first {
         verify_sum(&consortium, &result.unwrap(), 0, &[0, 1, 2, 3], &[1111]);

@@ -9,7 +9,7 @@ use consort_node::{
 use consort_protocol::{array::Values, election, phase::Phase};
 use futures::future::join_all;
 use nix::sys::signal::Signal;
-use tokio::sync::watch;
+use tokio::{process::Command, sync::watch};
 
 use super::{
     api::{command, write},
@@ -58,13 +58,20 @@ async fn scene(phase: Phase) -> Scene {
     Scene { consortium, daemon, index, others, release }
 }
 
+/// `consort submit` at that daemon, not started yet.
+fn submit(consortium: &Consortium, index: usize) -> Command {
+    let input = consortium.path("input.npy");
+    write(&input, Values::I64(vec![7]));
+    let mut submit = command("submit", &consortium.home(index));
+    submit.arg(&input);
+    submit
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn it_finishes_the_round_that_its_vector_is_in() {
     let Scene { consortium, mut daemon, index, others, release } = scene(Phase::MaskedInput).await;
-    let (input, sum) = (consortium.path("input.npy"), consortium.path("sum.npy"));
-    write(&input, Values::I64(vec![7]));
-    let mut submit = command("submit", &consortium.home(index));
-    let submit = submit.arg(&input).arg("--out").arg(&sum).spawn().unwrap().wait_with_output();
+    let sum = consortium.path("sum.npy");
+    let submit = submit(&consortium, index).arg("--out").arg(&sum).spawn().unwrap().wait_with_output();
     let submitted = join_all(others.iter().map(|node| node.submit(ints(&[1]))));
     let stops = async {
         while daemon.logs("phase").await["phase"] != "masked-input" {}
@@ -89,10 +96,7 @@ async fn it_finishes_the_round_that_its_vector_is_in() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn it_leaves_a_round_that_has_nothing_of_its_input_and_keeps_that() {
     let Scene { consortium, mut daemon, index, others, release } = scene(Phase::ShareKeys).await;
-    let input = consortium.path("input.npy");
-    write(&input, Values::I64(vec![7]));
-    let mut submit = command("submit", &consortium.home(index));
-    let submit = submit.arg(&input).kill_on_drop(true).spawn().unwrap();
+    let submit = submit(&consortium, index).kill_on_drop(true).spawn().unwrap();
     let submitted = join_all(others.iter().map(|node| node.submit(ints(&[1]))));
     let stops = async {
         while daemon.logs("phase").await["phase"] != "share-keys" {}
@@ -118,10 +122,7 @@ async fn it_leaves_a_round_that_has_nothing_of_its_input_and_keeps_that() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn told_twice_it_leaves_whatever_runs() {
     let Scene { consortium, mut daemon, index, others, release } = scene(Phase::MaskedInput).await;
-    let input = consortium.path("input.npy");
-    write(&input, Values::I64(vec![7]));
-    let mut submit = command("submit", &consortium.home(index));
-    let submit = submit.arg(&input).kill_on_drop(true).spawn().unwrap();
+    let submit = submit(&consortium, index).kill_on_drop(true).spawn().unwrap();
     let submitted = join_all(others.iter().map(|node| node.submit(ints(&[1]))));
     let stops = async {
         while daemon.logs("phase").await["phase"] != "masked-input" {}

@@ -17,10 +17,10 @@ use crate::{
 use super::{Member, State, playing::Stage};
 
 /// An aggregator that is not connected is passed over after so long: it may be back at once.
-const PASS_OVER: Duration = Duration::from_secs(1);
+pub(crate) const PASS_OVER: Duration = Duration::from_secs(1);
 
-/// For so many times as long as a phase may last a member waits for a quorum to be back.
-const ALONE: u32 = 6;
+/// For so many times as long as a phase may last a node waits for enough of the others to be back.
+pub(crate) const ALONE: u32 = 6;
 
 /// How often the wait for a slot to open doubles.
 const MAX_DOUBLINGS: u32 = 4;

@@ -7,19 +7,13 @@ use rand_core::CryptoRng;
 use crate::{
     aggregator::Aggregator,
     io::Now,
-    member::Member,
+    member::{ALONE, Member, PASS_OVER},
     phase::Phase,
     report::{AbortReason, Outcome},
     seat,
 };
 
 use super::{Deeds, Round};
-
-/// An aggregator that is not connected keeps its slot for so long.
-const PASS_OVER: Duration = Duration::from_secs(1);
-
-/// For so many times as long as a phase may last a node waits for enough members to be back.
-const ALONE: u32 = 6;
 
 /// A round that comes to nothing for so many times as long as a phase may last is given up.
 const LIFETIME: u32 = 60;
@@ -69,8 +63,7 @@ impl Round {
         }
         self.alone = None;
         let reason = AbortReason::AggregatorLost { phase: Phase::AdvertiseKeys };
-        self.slot_over(self.slot, reason, deeds);
-        self.enter(self.attempt, self.slot.saturating_add(1), now, rng, deeds);
+        self.skip(self.slot, reason, now, rng, deeds);
     }
 
     /// When the slot's aggregator, who has not proposed, is passed over. One that is connected may see less

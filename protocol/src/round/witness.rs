@@ -271,11 +271,15 @@ impl InSession {
             return;
         }
         let seen = self.votes.see(slot, vote, |a, b| Evidence::conflict(session, a, b));
-        if seen.known(found) || vote.verify().is_err() {
+        if seen.known(found) {
             return;
         }
         let timeouts = self.timeouts.of(&vote.signer);
-        found.extend(timeouts.filter_map(|(_, timeout)| broken(session, timeout, vote)).next());
+        let mut denying = timeouts.filter(|(_, timeout)| timeout.body.denies(&vote.body)).peekable();
+        // once, however many time-outs there are: most votes are denied by none, and forged ones cost no more
+        if denying.peek().is_some() && vote.verify().is_ok() {
+            found.extend(denying.find_map(|(_, timeout)| broken(session, timeout, vote)));
+        }
     }
 
     fn timeout(&mut self, timeout: &Signed<Timeout>, session: &Session, found: &mut Vec<Evidence>) {

@@ -4,7 +4,7 @@ use consort_protocol::{contract::Task, ids::MemberId, io::Role, phase::Phase};
 
 use crate::round::status::{Status, Summary};
 
-use super::{Declined, Driver};
+use super::{Declined, Driver, NodeEvent};
 
 /// How things are on this node.
 pub(crate) struct View {
@@ -73,6 +73,13 @@ impl View {
 }
 
 impl Driver {
+    /// Tells whoever looks on how many others are there.
+    pub(super) async fn report_peers(&self) {
+        let others = self.manifest.members().len() - 1;
+        let connected = others.saturating_sub(self.state.peers.away().len());
+        self.observer.notify(NodeEvent::Peers(connected)).await;
+    }
+
     pub(super) fn view(&self) -> View {
         let state = &self.state;
         let place = state.running.as_ref().map(|running| {

@@ -22,12 +22,6 @@ impl DriverState {
 }
 
 impl Driver {
-    pub(super) async fn report_peers(&self) {
-        let others = self.manifest.members().len() - 1;
-        let connected = others.saturating_sub(self.state.peers.away().len());
-        self.observer.notify(NodeEvent::Peers(connected)).await;
-    }
-
     /// Its home may be older than what it has said: before anything else it hears what that was.
     pub(super) fn remind(&mut self, peer: MemberId) {
         if let Some(reminder) = self.state.reminders.of(&peer) {
