@@ -341,13 +341,16 @@ impl Ledger {
 /// - 1 → 2: there are sets whose sums may be known ([`consents`]). A version that knows nothing of these would not
 ///   guard them, so it must not open the file any more.
 fn upgrade(write: &WriteTransaction, path: String) -> Result<(), LedgerError> {
+    let is_new = write.list_tables().map_err(failed)?.next().is_none();
     let mut meta = write.open_table(META).map_err(failed)?;
     let found = meta.get("format").map_err(failed)?.map(|value| value.value());
     match found {
         Some(FORMAT) => return Ok(()),
         Some(1) => tracing::info!(path, from = 1, to = FORMAT, "ledger upgraded"),
         Some(found) => return Err(LedgerError::Format { path, found }),
-        None => {}
+        None if is_new => {}
+        // somebody else's database
+        None => return Err(LedgerError::Format { path, found: 0 }),
     }
     meta.insert("format", FORMAT).map_err(failed)?;
     Ok(())

@@ -256,9 +256,12 @@ pub const MEMBERSHIP_INTERVAL: Duration = Duration::from_secs(1);
 /// one, and perhaps another in its stead.
 pub const MAX_PROPOSALS_PER_SIGNER: usize = 2;
 
-/// Next epochs that are kept in all, as far as they came from others: what few members can talk about at once,
-/// and 64 MiB at the most.
-pub const MAX_PROPOSALS: usize = 64;
+/// Next epochs that are kept in all, as far as they came from others, where so many members may be corrupt: theirs, and
+/// those of one more. At least 64, and each has at most 1 MiB.
+#[must_use]
+pub fn max_proposals(corrupt: usize) -> usize {
+    corrupt.saturating_add(1).saturating_mul(MAX_PROPOSALS_PER_SIGNER).max(64)
+}
 
 /// Memory for an input and its aggregate, in MiB, where the operator says nothing: the largest vector of the default
 /// policy (2²⁷ elements, 2 GiB) fits, and all of it into the 4 GiB that the systemd unit allows.

@@ -104,13 +104,14 @@ impl Membership {
         Ok(News::Signatures(tally))
     }
 
-    /// Nobody fills the list of proposals alone.
+    /// As many liars as there may be do not fill the list of proposals.
     fn has_room_for(&self, proposal: &SignedManifest) -> bool {
         let signs = |id: &&MemberId| {
             let others = self.open.values().filter(|open| open.signatures.contains_key(*id));
             others.count() < limits::MAX_PROPOSALS_PER_SIGNER
         };
-        self.open.len() < limits::MAX_PROPOSALS && proposal.signatures.keys().any(|id| signs(&id))
+        self.open.len() < limits::max_proposals(self.chain.manifest().corrupt())
+            && proposal.signatures.keys().any(|id| signs(&id))
     }
 
     /// Files that the owner has put into the folder or signed since the last call, with all epochs in them.
@@ -172,9 +173,13 @@ mod tests {
     }
 
     fn scene() -> Scene {
+        scene_of(8)
+    }
+
+    fn scene_of(members: usize) -> Scene {
         let folder = tempfile::tempdir().unwrap();
         let home = Home::open(folder.path()).unwrap();
-        let members = consortium(8, Policy::default(), 1).unwrap();
+        let members = consortium(members, Policy::default(), 1).unwrap();
         let chain = Chain::verify([members.signed.clone()]).unwrap();
         let membership = Membership::new(chain, &home);
         Scene { _folder: folder, home, members, membership }
@@ -261,6 +266,19 @@ mod tests {
         let own = scene.proposal(100.0, &[0]);
         let taken = scene.membership.hear(own, Source::Owner);
         assert!(matches!(taken, Ok(News::Signatures(_))), "what the operator hands in is taken");
+    }
+
+    #[test]
+    fn as_many_liars_as_there_may_be_cannot_fill_the_list() {
+        let mut scene = scene_of(100);
+        for liar in 0..33 {
+            for number in 0..limits::MAX_PROPOSALS_PER_SIGNER {
+                let spam = scene.proposal((1 + 2 * liar + number) as f64, &[liar]);
+                assert!(matches!(scene.hear(spam), Ok(News::Signatures(_))));
+            }
+        }
+        let honest = scene.proposal(99.5, &[40]);
+        assert!(matches!(scene.hear(honest), Ok(News::Signatures(_))));
     }
 
     #[test]

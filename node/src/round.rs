@@ -31,5 +31,6 @@ mod testing;
 #[cfg(test)]
 mod transfer_tests;
 mod upload;
+mod writers;
 
 pub use driver::RoundResult;

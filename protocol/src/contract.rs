@@ -23,7 +23,7 @@ use crate::{
 };
 
 /// A vector that moves more slowly than this is dropped at the deadline of its phase.
-const SLOWEST_BYTES_PER_SECOND: u64 = 256 * 1024;
+pub const SLOWEST_BYTES_PER_SECOND: u64 = 256 * 1024;
 
 /// Several missed heartbeats: a busy machine may miss some.
 const MAX_SILENCE: Duration = Duration::from_secs(5);

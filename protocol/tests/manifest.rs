@@ -82,6 +82,21 @@ fn two_halves_never_both_complete_a_round() {
     }
 }
 
+/// Whoever lies can have different rosters accepted by different members: what is certified under one of them
+/// must leave too few for a certificate under any other.
+#[test]
+fn two_rosters_never_both_lead_to_a_result() {
+    for members in 3..40 {
+        for c in 1..=max_corrupt(members) {
+            let manifest = with_corrupt(members, c as u16);
+            for n in manifest.min_participants()..=members {
+                let needed = manifest.threshold(n).unwrap().get();
+                assert!(!two_values_get(needed, members, c), "rosters of {n} of {members}, {c} corrupt");
+            }
+        }
+    }
+}
+
 #[test]
 fn the_numbers_of_the_examples() {
     // members, c, roster, threshold
@@ -94,7 +109,9 @@ fn the_numbers_of_the_examples() {
         (10, None, 10, 7),
         (15, None, 15, 10),
         (100, None, 100, 67),
-        (8, None, 6, 5),
+        (8, None, 7, 6),
+        (8, None, 6, 6),
+        (8, Some(1), 5, 5),
         (5, None, 5, 4),
     ] {
         let manifest = manifest(members, Policy { corrupt: c, ..Policy::default() });

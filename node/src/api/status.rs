@@ -60,6 +60,7 @@ pub(super) async fn peers(State(shared): State<Arc<Shared>>) -> Result<Json<Valu
             let status = peer.status.as_ref();
             json!({
                 "peer": name(&peer.id),
+                "short": peer.id.to_string(),
                 "name": member_name(&shared, &peer.id),
                 "may_aggregate": shared.manifest().members().iter().any(|member| member.id == peer.id && member.may_aggregate),
                 "connected": peer.connected,

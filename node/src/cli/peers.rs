@@ -1,4 +1,4 @@
-//! `consort peers`: the other members, as far as the running daemon knows.
+//! `consort peers`: the other members, as far as the running daemon knows, and what the log calls them.
 
 use serde_json::Value;
 
@@ -34,5 +34,5 @@ fn line(peer: &Value) -> String {
         let reduction = waiting.get("reduction").and_then(Value::as_str).unwrap_or_default();
         format!(", waits for a {reduction}")
     });
-    format!("{:<20} {} {state}{}", text("name"), text("peer"), waits.unwrap_or_default())
+    format!("{:<20} {} {} {state}{}", text("name"), text("short"), text("peer"), waits.unwrap_or_default())
 }

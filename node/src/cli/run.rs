@@ -106,9 +106,9 @@ async fn serve(
     let ready = Arc::new(ready);
     let feed = Arc::new(Feed::new(ready.clone()));
     let node = Node::start(options, feed.clone()).map_err(|error| match error {
-        StartError::Ledger(LedgerError::InUse(_)) | StartError::Network(_) | StartError::Address { .. } => {
-            Failure::Unusable(error.to_string())
-        }
+        StartError::Ledger(LedgerError::InUse(_) | LedgerError::Format { .. } | LedgerError::Open { .. })
+        | StartError::Network(_)
+        | StartError::Address { .. } => Failure::Unusable(error.to_string()),
         StartError::Ledger(_) | StartError::Home { .. } => Failure::Failed(error.to_string()),
     })?;
     let api = match Api::start(&home, config.api_port, node.handle(), feed).await {

@@ -128,6 +128,23 @@ fn a_later_format_is_refused_and_left_as_it_is() {
     }
 }
 
+#[test]
+fn a_database_of_another_program_is_refused_and_left_as_it_is() {
+    let folder = Folder::new();
+    drop(folder.open());
+    std::fs::remove_file(folder.path()).unwrap();
+    const OTHER: TableDefinition<'_, u64, u64> = TableDefinition::new("other");
+    let database = redb::Database::create(folder.path()).unwrap();
+    let write = database.begin_write().unwrap();
+    write.open_table(OTHER).unwrap().insert(1, 1).unwrap();
+    write.commit().unwrap();
+    drop(database);
+    for _ in 0..2 {
+        let error = Ledger::open(&folder.path()).err().unwrap();
+        assert!(matches!(error, LedgerError::Format { found: 0, .. }), "{error}");
+    }
+}
+
 /// What the first version wrote, table by table.
 #[test]
 fn an_earlier_format_is_upgraded_in_place_and_keeps_everything() {

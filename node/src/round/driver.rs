@@ -269,6 +269,7 @@ impl DriverState {
 impl Driver {
     /// Runs until the node is stopped or its network ends.
     pub(crate) async fn run(mut self) {
+        self.name_members();
         self.publish_status();
         let mut visits = tokio::time::interval(limits::MEMBERSHIP_INTERVAL);
         visits.set_missed_tick_behavior(MissedTickBehavior::Delay);

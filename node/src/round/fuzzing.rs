@@ -41,7 +41,7 @@ pub fn bulk(bytes: &[u8]) {
         let stream = tokio::io::join(bytes, tokio::io::sink());
         let ended = CancellationToken::new();
         let places = Places::default().of(1);
-        let served = serve(stream, MEMBER, Some(intake.clone()), &ended, &results, &trusted, places);
+        let served = serve(stream, MEMBER, Some(intake.clone()), &ended, &results, &trusted, &places);
         let Ok(taken) = served.await else { return };
         let (owner, root) = taken.expect("no sum is here to be fetched");
         assert!(bytes.len() as u64 >= layout.packed_len(), "a vector out of nothing");

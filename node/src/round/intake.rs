@@ -9,7 +9,7 @@ use std::{
     fs::File,
     io,
     path::Path,
-    sync::{self, Arc, PoisonError},
+    sync::Arc,
 };
 
 use consort_protocol::{
@@ -27,17 +27,18 @@ use tokio::{
     io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _},
     sync::{Mutex, OwnedMutexGuard},
 };
-use tokio_util::sync::CancellationToken;
 
-use super::bulk::{ACCEPTED, blocking, patient, write_message};
+use super::{
+    bulk::{ACCEPTED, blocking, patient, write_message},
+    writers::{Turn, Writers},
+};
 
 /// Vectors of one session.
 pub(super) struct Intake {
     session: SessionId,
     layout: Layout,
     spools: BTreeMap<MemberId, Spool>,
-    /// The stream that each member's vector is read from: it is told when a newer one takes over.
-    readers: sync::Mutex<BTreeMap<MemberId, CancellationToken>>,
+    writers: Writers,
 }
 
 /// The file can be read at any time: what is complete does not change, and a member that keeps a stream
@@ -48,12 +49,40 @@ struct Spool {
 }
 
 #[derive(Default)]
-struct Written {
-    /// Who wrote them: the vector's owner, or an aggregator that passed it on.
+pub(super) struct Written {
+    /// Who wrote them: the vector's owner, or somebody who passed it on.
     by: Option<MemberId>,
     /// Hashes of the chunks that are on file.
     digests: Vec<Digest>,
     bytes: u64,
+}
+
+impl Written {
+    fn is_complete(&self, layout: &Layout) -> bool {
+        self.digests.len() == layout.chunk_count() as usize
+    }
+
+    /// Whether all of a vector is there, but not of the one with this root.
+    fn is_other_than(&self, layout: &Layout, root: &Digest) -> bool {
+        self.is_complete(layout) && *root != vector_root(&self.digests)
+    }
+
+    /// What somebody else wrote stays only where it is all of the vector with the `root` that is known: whoever passes
+    /// a vector on may have spoilt it.
+    fn make_way(&mut self, layout: &Layout, owner: MemberId, by: MemberId, root: Option<Digest>) {
+        let complete = self.is_complete(layout);
+        let spoilt = root.is_some_and(|root| self.is_other_than(layout, &root));
+        let stays = match self.by {
+            Some(earlier) if earlier != owner && spoilt => false,
+            Some(earlier) if earlier != by && by == owner => complete && root.is_some() && !spoilt,
+            Some(earlier) => earlier == by || complete,
+            None => true,
+        };
+        if !stays {
+            *self = Self::default();
+        }
+        self.by.get_or_insert(by);
+    }
 }
 
 /// One member's vector, being written.
@@ -76,16 +105,14 @@ impl Intake {
         };
         let members: BTreeSet<MemberId> = members.into_iter().collect();
         let spools = members.into_iter().map(spool).collect::<io::Result<_>>()?;
-        Ok(Self { session, layout, spools, readers: sync::Mutex::default() })
+        Ok(Self { session, layout, spools, writers: Writers::default() })
     }
 
     pub(super) fn session(&self) -> SessionId {
         self.session
     }
 
-    /// Goes on with a member's vector where it stopped, once nobody else writes it. What somebody else wrote
-    /// stays only where it is all of the vector with the `root` that is known: whoever passes a vector on may
-    /// have spoilt it.
+    /// Goes on with a member's vector where it stopped, once nobody else writes it.
     pub(super) async fn resume(
         &self,
         member: MemberId,
@@ -94,58 +121,41 @@ impl Intake {
     ) -> io::Result<Deposit> {
         let spool = self.spool(member)?;
         let mut written = spool.written.clone().lock_owned().await;
-        let complete = written.digests.len() == self.layout.chunk_count() as usize;
-        let others = written.by.is_some_and(|earlier| earlier != member);
-        let spoilt = complete && root.is_some_and(|root| root != vector_root(&written.digests));
-        let stays = match written.by {
-            Some(_) if others && spoilt => false,
-            Some(earlier) if earlier != by && by == member => {
-                complete && root == Some(vector_root(&written.digests))
-            }
-            Some(earlier) => earlier == by || complete,
-            None => true,
-        };
-        if !stays {
-            *written = Written::default();
-        }
-        if written.by.is_none() {
-            written.by = Some(by);
-        }
+        written.make_way(&self.layout, member, by, root);
         Ok(Deposit { layout: self.layout.clone(), file: spool.file.clone(), written })
     }
 
-    /// Reads a member's vector to its end, in place of any earlier stream with it; gives the vector's root.
+    /// Somebody has opened a stream with a member's vector. `required` is the vector's root where it may come from
+    /// whoever holds it.
+    pub(super) fn open(&self, owner: MemberId, by: MemberId, required: Option<Digest>) -> Turn {
+        self.writers.open(owner, by, required)
+    }
+
+    /// Reads a member's vector to its end, when it is this stream's turn; gives the vector's root.
     pub(super) async fn receive(
         &self,
-        member: MemberId,
-        by: MemberId,
+        turn: &Turn,
         root: Option<Digest>,
         mut stream: impl AsyncRead + AsyncWrite + Unpin,
     ) -> io::Result<Digest> {
-        let replaced = self.take_over(member);
-        let mut deposit = self.resume(member, by, root).await?;
+        let spool = self.spool(turn.owner)?;
+        let mut written = self.writers.wait(turn, spool.written.clone()).await?;
+        if turn.required.is_some_and(|root| written.is_other_than(&self.layout, &root)) {
+            *written = Written::default();
+        }
+        written.make_way(&self.layout, turn.owner, turn.by, turn.required.or(root));
+        let mut deposit = Deposit { layout: self.layout.clone(), file: spool.file.clone(), written };
         write_message(&mut stream, &deposit.next_index()).await?;
         while let Some(chunk) = deposit.next_chunk() {
             let mut packed = vec![0; chunk.packed_len()];
-            let read = replaced.run_until_cancelled(patient(stream.read_exact(&mut packed))).await;
-            read.ok_or_else(|| io::Error::other("the member goes on with a newer stream"))??;
+            turn.until_over(patient(stream.read_exact(&mut packed))).await?;
+            turn.wrote(packed.len());
             deposit.append(packed).await?;
         }
         let root = deposit.finish()?;
         patient(stream.write_all(&[ACCEPTED])).await?;
         patient(stream.flush()).await?;
         Ok(root)
-    }
-
-    /// A member opens another stream only where the last one is lost to it, so this one need not wait until
-    /// that is noticed here.
-    fn take_over(&self, member: MemberId) -> CancellationToken {
-        let reader = CancellationToken::new();
-        let mut readers = self.readers.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(last) = readers.insert(member, reader.clone()) {
-            last.cancel();
-        }
-        reader
     }
 
     /// One chunk of the unmasked sum of these survivors.
@@ -187,8 +197,7 @@ impl Intake {
         let complete = |(member, spool): (&MemberId, &Spool)| {
             // whoever still writes will say so when it is done
             let written = spool.written.try_lock().ok()?;
-            let all = written.digests.len() == self.layout.chunk_count() as usize;
-            all.then(|| (*member, vector_root(&written.digests)))
+            written.is_complete(&self.layout).then(|| (*member, vector_root(&written.digests)))
         };
         self.spools.iter().filter_map(complete).collect()
     }

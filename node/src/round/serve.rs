@@ -3,16 +3,13 @@
 use std::{collections::BTreeMap, io, sync::Arc};
 
 use consort_protocol::{hash::Digest, ids::MemberId};
-use tokio::{
-    io::{AsyncRead, AsyncWrite},
-    sync::Semaphore,
-};
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_util::sync::CancellationToken;
 
 use super::{
     bulk::{Request, read_message},
     intake::Intake,
-    places::place,
+    places::Places,
     results::Results,
 };
 
@@ -34,13 +31,14 @@ pub(super) async fn serve(
     ended: &CancellationToken,
     results: &Results,
     trusted: &Trusted,
-    places: Arc<Semaphore>,
+    places: &Places,
 ) -> io::Result<Option<(MemberId, Digest)>> {
     let (session, owner, root) = match read_message(&mut stream).await? {
         Request::Upload(session, root) => (session, from, root),
-        Request::Standby(session, owner) if trusted.aggregator == Some(from) => (session, owner, None),
-        Request::Standby(session, owner) if trusted.required.contains_key(&owner) => {
-            (session, owner, trusted.required.get(&owner).copied())
+        Request::Standby(session, owner)
+            if trusted.aggregator == Some(from) || trusted.required.contains_key(&owner) =>
+        {
+            (session, owner, None)
         }
         Request::Standby(..) => {
             return Err(io::Error::other("vectors of others are taken from the slot's aggregator only"));
@@ -54,9 +52,11 @@ pub(super) async fn serve(
     let intake = intake
         .filter(|intake| intake.session() == session)
         .ok_or_else(|| io::Error::other("an upload for no session of mine"))?;
+    // the sender's last stream gives up its place
+    let turn = intake.open(owner, from, trusted.required.get(&owner).copied());
     let receive = async {
-        let _place = place(places).await?;
-        intake.receive(owner, from, root, stream).await
+        let _place = turn.until_over(places.place(from)).await?;
+        intake.receive(&turn, root, stream).await
     };
     let received = ended.run_until_cancelled(receive).await;
     let root = received.ok_or_else(|| io::Error::other("the attempt ended before the upload did"))??;

@@ -1,12 +1,12 @@
 //! Vectors on their way to the aggregator, and sums on their way back, over streams that break, stall and lie.
 
-use std::{io, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, io, sync::Arc, time::Duration};
 
 use consort_protocol::{
     array::Values,
     encoding::Aggregate,
     hash::Digest,
-    ids::SessionId,
+    ids::{MemberId, SessionId},
     messages::{consistency_check::SurvivorSet, masked_input::chunk_digest},
 };
 use tempfile::TempDir;
@@ -27,7 +27,7 @@ use super::{
     upload::{deposit, send},
 };
 
-fn places() -> Arc<tokio::sync::Semaphore> {
+fn places() -> Places {
     Places::default().of(8)
 }
 
@@ -40,6 +40,8 @@ struct Aggregator {
     intake: Arc<Intake>,
     results: Arc<Results>,
     ended: CancellationToken,
+    /// Roots of vectors that may come from whoever holds them.
+    required: BTreeMap<MemberId, Digest>,
 }
 
 impl Aggregator {
@@ -49,7 +51,14 @@ impl Aggregator {
         let members = round.ids().take(4);
         let intake = Intake::new(SESSION, round.layout.clone(), members, folder.path()).unwrap();
         let results = Arc::new(Results::open(folder.path()).unwrap());
-        Self { folder, intake: Arc::new(intake), results, ended: CancellationToken::new() }
+        let (ended, required) = Default::default();
+        Self { folder, intake: Arc::new(intake), results, ended, required }
+    }
+
+    /// One that has taken over, and needs the vector of member 0 in particular.
+    fn resuming(round: &Round) -> Self {
+        let root = round.root(&round.chunks(&round.source(0)));
+        Self { required: [(round.id(0), root)].into(), ..Self::new(round) }
     }
 
     /// Serves a stream of a member, which breaks after `limit` bytes; gives what came of it, and how many
@@ -58,9 +67,9 @@ impl Aggregator {
         let (mut near, far) = stream(limit);
         let (from, intake) = (round.id(number), self.intake.clone());
         let (results, ended) = (self.results.clone(), self.ended.clone());
+        let trusted = Trusted { aggregator: None, required: self.required.clone() };
         let served = async move {
-            let outcome =
-                serve(&mut near, from, Some(intake), &ended, &results, &Trusted::default(), places()).await;
+            let outcome = serve(&mut near, from, Some(intake), &ended, &results, &trusted, &places()).await;
             let outcome = outcome.map(|complete| complete.map(|(_, root)| root));
             (outcome, limit - near.reader().limit())
         };
@@ -155,7 +164,7 @@ async fn an_upload_for_another_session_or_by_a_stranger_to_the_mask_set_is_refus
     let (mut far, near) = tokio::io::duplex(1 << 16);
     write_message(&mut far, &Request::Upload(SESSION, None)).await.unwrap();
     let served =
-        serve(near, round.id(0), None, &aggregator.ended, &aggregator.results, &Trusted::default(), places())
+        serve(near, round.id(0), None, &aggregator.ended, &aggregator.results, &Trusted::default(), &places())
             .await;
     assert!(served.unwrap_err().to_string().contains("no session of mine"));
 }
@@ -248,7 +257,78 @@ async fn a_newer_stream_of_a_member_takes_over_from_a_stalled_one() {
         .unwrap();
     assert_eq!(served.await.unwrap().0.unwrap(), Some(round.root(&chunks)));
     assert_eq!(began.elapsed().as_secs(), 0, "on the paused clock: nobody waited for a time-out");
-    assert!(stalled.await.unwrap().0.unwrap_err().to_string().contains("newer stream"));
+    assert!(stalled.await.unwrap().0.unwrap_err().to_string().contains("another stream"));
+}
+
+/// Passes on the vector of member 0.
+async fn pass_on(mut far: DuplexStream, round: &Round, chunks: &[Vec<u8>], pause: Duration) -> io::Result<u8> {
+    write_message(&mut far, &Request::Standby(SESSION, round.id(0))).await?;
+    let first: u32 = read_message(&mut far).await?;
+    for chunk in &chunks[first as usize..] {
+        tokio::time::sleep(pause).await;
+        far.write_all(chunk).await?;
+    }
+    far.read_u8().await
+}
+
+/// Or any peer could have the others' uploads begin again for ever.
+#[tokio::test(start_paused = true)]
+async fn whoever_passes_a_vector_on_waits_for_one_that_is_on_its_way() {
+    let round = Round::new();
+    let aggregator = Aggregator::resuming(&round);
+    let chunks = round.chunks(&round.source(0));
+    let (mut far, owner) = aggregator.serve(&round, 0, u64::MAX);
+    write_message(&mut far, &Request::Upload(SESSION, None)).await.unwrap();
+    assert_eq!(read_message::<u32>(&mut far).await.unwrap(), 0);
+    far.write_all(&chunks[..2].concat()).await.unwrap();
+    let (other, second) = aggregator.serve(&round, 1, u64::MAX);
+    let passed = tokio::join!(pass_on(other, &round, &chunks, Duration::ZERO), async {
+        tokio::time::sleep(Duration::from_secs(2)).await;
+        far.write_all(&chunks[2..].concat()).await.unwrap();
+        assert_eq!(far.read_u8().await.unwrap(), ACCEPTED);
+    });
+    assert_eq!(passed.0.unwrap(), ACCEPTED);
+    assert_eq!(owner.await.unwrap().0.unwrap(), Some(round.root(&chunks)));
+    let (outcome, read) = second.await.unwrap();
+    let asked = consort_protocol::codec::encode(&Request::Standby(SESSION, round.id(0))).unwrap().len() + 2;
+    assert_eq!((outcome.unwrap(), read), (Some(round.root(&chunks)), asked as u64), "it is here by then");
+}
+
+#[tokio::test(start_paused = true)]
+async fn whoever_dawdles_with_a_vector_that_others_have_gives_way() {
+    let round = Round::new();
+    let aggregator = Aggregator::resuming(&round);
+    let chunks = round.chunks(&round.source(0));
+    for dawdler in [0, 1] {
+        let (far, slow) = aggregator.serve(&round, dawdler, u64::MAX);
+        let (other, second) = aggregator.serve(&round, 2, u64::MAX);
+        let slowly = pass_on(far, &round, &chunks[..3], Duration::from_secs(9));
+        let (slowly, passed) = tokio::join!(slowly, async {
+            tokio::time::sleep(Duration::from_secs(1)).await;
+            pass_on(other, &round, &chunks, Duration::ZERO).await
+        });
+        assert!(slowly.is_err() || dawdler == 1, "it was cut off, or there was nothing left to do");
+        assert_eq!(passed.unwrap(), ACCEPTED);
+        assert_eq!(second.await.unwrap().0.unwrap(), Some(round.root(&chunks)));
+        drop(slow);
+    }
+}
+
+#[tokio::test]
+async fn another_vector_than_the_certified_one_is_replaced_even_its_owners() {
+    let round = Round::new();
+    let aggregator = Aggregator::resuming(&round);
+    let (right, wrong) = (round.chunks(&round.source(0)), round.chunks(&round.source(1)));
+    for liar in [0, 1] {
+        let (far, served) = aggregator.serve(&round, liar, u64::MAX);
+        pass_on(far, &round, &wrong, Duration::ZERO).await.unwrap();
+        assert_eq!(served.await.unwrap().0.unwrap(), Some(round.root(&wrong)));
+    }
+    for _ in 0..2 {
+        let (far, served) = aggregator.serve(&round, 2, u64::MAX);
+        pass_on(far, &round, &right, Duration::ZERO).await.unwrap();
+        assert_eq!(served.await.unwrap().0.unwrap(), Some(round.root(&right)));
+    }
 }
 
 #[tokio::test(start_paused = true)]
@@ -359,7 +439,7 @@ async fn a_sum_is_fetched_decoded_and_served_on() {
     let (far, near) = tokio::io::duplex(1 << 16);
     let (results, from) = (first.results.clone(), round.id(1));
     tokio::spawn(async move {
-        serve(near, from, None, &CancellationToken::new(), &results, &Trusted::default(), places()).await
+        serve(near, from, None, &CancellationToken::new(), &results, &Trusted::default(), &places()).await
     });
     let sum = fetch::receive(far, &second.results, &round.layout, root).await.unwrap();
     assert_is_sum_of(&sum.decode(&round.terms(), 3).unwrap(), &[0, 1, 2]);

@@ -39,6 +39,10 @@ async fn limits_change_at_once_and_the_rest_is_named() {
     let refused =
         daemon.logs("config.toml not reloaded: the node goes on with the settings that it has").await;
     assert!(refused["error"].as_str().unwrap().contains("uplaods"), "{refused}");
+    // nor does a file that is gone
+    fs::remove_file(&config).unwrap();
+    daemon.signal(Signal::SIGHUP);
+    daemon.logs("there is no config.toml: the node goes on with the settings that it has").await;
     let (code, said) = failure(command("submit", &home).arg(&input)).await;
     assert!(code == Some(2) && said.contains("limits.memory_mib"), "{said}");
     assert_eq!(daemon.end(Signal::SIGTERM).await, Some(0));

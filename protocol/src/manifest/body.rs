@@ -77,10 +77,11 @@ impl ManifestBody {
     }
 
     /// The one threshold, for shares and certificates, of a roster of `n`; `None` where no threshold of `n` is safe.
+    /// The quorum is one of all members, however few are on the roster: members of two rosters cannot both have it.
     #[must_use]
     pub fn threshold(&self, n: usize) -> Option<Threshold> {
         let planned = self.policy.planned_losses.map_or(0, |losses| n.saturating_sub(losses.into()));
-        Threshold::new(quorum(n, self.corrupt()).max(planned), n).ok()
+        Threshold::new(quorum(self.members.len(), self.corrupt()).max(planned), n).ok()
     }
 
     /// Fewest inputs in the sum of a roster of `n`.

@@ -25,6 +25,8 @@ impl Round {
         let session = match bound {
             Some(session) if session.id() == shown.timeout.body.session => session,
             Some(_) => return,
+            // it is for the next in order, who passes the roster on
+            None if self.holder(shown.timeout.body.slot.saturating_add(1)) != Some(self.me) => return,
             None => match self.bind(&shown.session.roster, now, rng, deeds) {
                 Some(session) => session,
                 None => return,
@@ -80,9 +82,20 @@ impl Round {
         deeds: &mut Deeds,
     ) {
         let is_member = self.setup.manifest.contains(&from);
-        if !self.over && !self.is_bound() && is_member {
+        if !self.over && !self.is_bound() && is_member && self.may_follow(from, roster) {
             self.bind(roster, now, rng, deeds);
         }
+    }
+
+    /// While its keys are out for one slot, a node follows the roster of an earlier one only where the slot's holder
+    /// does. Or whoever made the earlier one could show it to half of the members just before the slot's own roster
+    /// arrives, and neither would have a quorum.
+    fn may_follow(&self, from: MemberId, roster: &Signed<Roster>) -> bool {
+        let Some(waiting) = self.member.as_ref().filter(|member| member.advertised().is_some()) else {
+            return true;
+        };
+        let earlier = self.advertised.get(&roster.body.contract).map(|(terms, _)| terms.contract().slot);
+        earlier.is_some_and(|earlier| earlier >= waiting.slot() || self.holder(waiting.slot()) == Some(from))
     }
 
     /// Accepts a roster from somebody who passes it on. It may have overtaken its author's message: while the

@@ -186,9 +186,14 @@ impl InSession {
         match message {
             Message::Receipt(receipt, commitments) => self.receipt(receipt, commitments, session, found),
             Message::Commitments(known) if known.session == session.id() => {
-                let on_roster = known.dealers.iter().filter(|(dealer, _)| session.position(dealer).is_some());
-                for (dealer, commitments) in on_roster {
-                    self.commitments.entry(*dealer).or_insert_with(|| commitments.clone());
+                // they may come from anybody
+                let mask_set = self.mask_sets.of(&session.terms().aggregator()).next();
+                let named: BTreeMap<_, _> =
+                    mask_set.into_iter().flat_map(|(_, it)| it.body.dealers.iter().copied()).collect();
+                for (dealer, commitments) in &known.dealers {
+                    if named.get(dealer).is_some_and(|digest| *digest == commitments.digest()) {
+                        self.commitments.insert(*dealer, commitments.clone());
+                    }
                 }
             }
             Message::MaskSet(it) => self.mask_set(it, session, found),
@@ -227,12 +232,14 @@ impl InSession {
         if !on_roster(session, &receipt.signer, &receipt.body.session) {
             return;
         }
-        self.commitments.entry(receipt.signer).or_insert_with(|| commitments.clone());
         if let Some(earlier) = self.receipts.get(&receipt.signer) {
             found.extend(Evidence::conflict(session, earlier, receipt));
         }
         // a later one confirms more
         if receipt.verify().is_ok() {
+            if receipt.body.confirmed.contains(&(receipt.signer, commitments.digest())) {
+                self.commitments.entry(receipt.signer).or_insert_with(|| commitments.clone());
+            }
             self.receipts.insert(receipt.signer, receipt.clone());
         }
     }

@@ -8,7 +8,7 @@ use consort_protocol::{
     messages::{
         Message,
         consistency_check::{Proposed, Value},
-        failover::Timeout,
+        failover::{KnownCommitments, Timeout},
         unmasking::RevealedShare,
     },
     report::{AbortReason, Outcome},
@@ -205,6 +205,36 @@ fn a_wrong_share_revealed() {
             });
         }
         vec![envelope]
+    });
+    convicted(&setting, &report, liar, Crime::BadReveal);
+    setting.verify_sum(&report, 8);
+}
+
+/// What a share is wrong by is what its dealer committed to, not what somebody says first.
+#[test]
+fn false_commitments_hide_no_wrong_share() {
+    let setting = setting(8, 11);
+    let aggregator = setting.terms.aggregator();
+    let [liar, friend, dealer] = setting.others()[..3] else { panic!("8 members") };
+    let by = identity(&setting, liar);
+    let report = run(&setting, &[], |mut envelope| {
+        let mut all = Vec::new();
+        if let Message::Receipt(receipt, commitments) = &envelope.message
+            && receipt.signer != dealer
+        {
+            let dealers = vec![(dealer, (**commitments).clone())];
+            let message = Message::Commitments(Box::new(KnownCommitments { session: receipt.body.session, dealers }));
+            all.push(Envelope { from: friend, to: aggregator, message });
+        }
+        if let Message::Reveal(reveal) = &mut envelope.message
+            && envelope.from == liar
+        {
+            *reveal = resigned(reveal, &by, |it| {
+                it.shares.insert(dealer, RevealedShare::SelfMask(Share::from_bytes([1; 32]).unwrap()));
+            });
+        }
+        all.push(envelope);
+        all
     });
     convicted(&setting, &report, liar, Crime::BadReveal);
     setting.verify_sum(&report, 8);

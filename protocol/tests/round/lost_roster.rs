@@ -1,7 +1,8 @@
 //! An aggregator that dies while its roster leaves: some have it, others have begun the next slot.
 
 use std::{
-    collections::{BTreeMap, VecDeque},
+    cell::RefCell,
+    collections::{BTreeMap, BTreeSet, VecDeque},
     sync::Arc,
 };
 
@@ -10,8 +11,12 @@ use consort_protocol::{
     election,
     ids::MemberId,
     io::{Input, Now, Output},
-    messages::Message,
+    messages::{
+        Message,
+        failover::{ShownTimeout, Timeout},
+    },
     round::{Deeds, Round, RoundSetup},
+    signing::Signed,
 };
 use rand_core::SeedableRng as _;
 
@@ -107,4 +112,48 @@ fn the_next_in_order_goes_on_with_the_session_at_once() {
         assert_eq!(world.opened.first(), Some(&(second, 1)));
         assert!(world.opened.iter().all(|opened| *opened == (second, 1)), "{:?}", world.opened);
     }
+}
+
+/// A corrupt first aggregator keeps its roster until the next one's is on its way, and shows it to half of the
+/// members. Whoever followed it could not follow the other.
+#[test]
+fn a_roster_that_comes_late_splits_nobody_off() {
+    let setting = setting(8, 11);
+    let order = election::order(&setting.consortium.manifest, setting.terms.contract().round);
+    let [first, second] = [order[0], order[1]];
+    let mut world = World::new(&setting);
+    world.deliver(|from, to, message| from == first && to != first && matches!(message, Message::Roster(_)));
+    let others: Vec<MemberId> = order[1..].to_vec();
+    for other in &others {
+        world.feed(*other, Input::Lost(first));
+    }
+    let on_its_way = RefCell::new(Vec::new());
+    world.deliver(|from, to, message| {
+        let held = from == second && to != second && matches!(message, Message::Roster(_));
+        if held {
+            on_its_way.borrow_mut().push((from, to, message.clone()));
+        }
+        held
+    });
+    let session = |world: &World, id: &MemberId| world.rounds[id].member()?.session().cloned();
+    let hidden = session(&world, &first).unwrap();
+    let identity = setting.consortium.identities.iter().find(|identity| identity.id() == first).unwrap();
+    let timeout = Timeout { session: hidden.id(), slot: 0, mask_set: None, vote: None };
+    let shown = ShownTimeout {
+        timeout: Signed::new(timeout, identity).unwrap(),
+        session: hidden.proof(),
+        mask_set: None,
+        history: Vec::new(),
+    };
+    for half in others.iter().skip(1).step_by(2) {
+        world.feed(*half, Input::Message(first, Box::new(Message::Timeout(Box::new(shown.clone())))));
+        let roster = Message::Roster(Box::new(hidden.roster().clone()));
+        world.feed(*half, Input::Message(*half, Box::new(roster)));
+    }
+    world.queue.extend(on_its_way.take());
+    world.deliver(|_, to, _| to == first);
+    let sessions: BTreeSet<_> =
+        others.iter().map(|id| session(&world, id).map(|session| session.id())).collect();
+    assert_eq!(sessions.len(), 1, "{sessions:?}");
+    assert!(!sessions.contains(&None) && !sessions.contains(&Some(hidden.id())));
 }

@@ -7,3 +7,4 @@ mod guard;
 mod lost_roster;
 mod setting;
 mod turns;
+mod two_rosters;

@@ -36,7 +36,12 @@ impl Reload {
     }
 
     fn settings(&mut self, node: &Node) {
-        let config = match Config::load(&self.home.config()) {
+        let path = self.home.config();
+        // a node starts without one, but whoever sends the signal has one in mind
+        if !path.exists() {
+            return tracing::error!(file = %path.display(), "there is no config.toml: the node goes on with the settings that it has");
+        }
+        let config = match Config::load(&path) {
             Ok(config) => config,
             Err(error) => {
                 return tracing::error!(%error, "config.toml not reloaded: the node goes on with the settings that it has");

@@ -105,6 +105,14 @@ impl Driver {
         learned
     }
 
+    /// Who is who in the log: its other lines have ids only.
+    pub(super) fn name_members(&self) {
+        for member in self.manifest.members() {
+            let id = crate::identity::peer_id(&member.id).map(|id| id.to_string()).unwrap_or_default();
+            tracing::info!(peer = %member.id, name = member.name, id, "member");
+        }
+    }
+
     /// Goes on under the newest manifest, unless a round is running: a round ends under the manifest under which
     /// it began.
     pub(super) async fn change_epoch(&mut self) {
@@ -116,6 +124,7 @@ impl Driver {
         let news = self.membership.after(self.manifest.epoch());
         tracing::info!(epoch, members = manifest.members().len(), "a new epoch is in force");
         self.manifest = manifest.clone();
+        self.name_members();
         self.in_force.send_replace(Arc::new(self.membership.chain().clone()));
         if !manifest.contains(&self.state.me) {
             tracing::error!(epoch, "this node was removed from the consortium; it stops");

@@ -34,10 +34,12 @@ impl Driver {
     pub(super) fn bulk(&mut self, from: MemberId, stream: BulkStream) {
         let running = self.state.running.as_ref();
         let intake = running.and_then(|running| running.intake.clone());
-        let trusted = running.map_or_else(Trusted::default, |running| Trusted {
+        let mut trusted = running.map_or_else(Trusted::default, |running| Trusted {
             aggregator: running.round.aggregator(),
             required: running.round.required_roots(),
         });
+        // my own I have
+        trusted.required.remove(&self.state.me);
         let ended = running.map(|running| running.ended.clone()).unwrap_or_default();
         let (results, generation, done) =
             (self.results.clone(), self.state.generation, self.state.done.0.clone());
@@ -45,7 +47,7 @@ impl Driver {
         let uploads = usize::from(self.limits.borrow().uploads).max(self.manifest.corrupt() + 1);
         let places = self.state.uploads.of(uploads);
         tokio::spawn(async move {
-            match serve(stream, from, intake, &ended, &results, &trusted, places).await {
+            match serve(stream, from, intake, &ended, &results, &trusted, &places).await {
                 Ok(Some((owner, root))) => {
                     let work = Work::Received(owner, root);
                     let _ =
