@@ -38,7 +38,7 @@ fn imitate(envelope: &Envelope, identity: &Identity) -> Option<Envelope> {
     Some(Envelope { from: identity.id(), to: envelope.to, message })
 }
 
-/// Lets `outsider` imitate the first message of each kind, before it arrives.
+/// Lets `outsider` imitate the first message of each kind as early as it can be.
 fn imitated(scene: &Scene, outsider: &Identity, keep_out: impl Fn(&Envelope) -> bool) -> (Vec<u8>, usize) {
     let mut tried: Vec<u8> = Vec::new();
     let id = outsider.id();
@@ -51,7 +51,11 @@ fn imitated(scene: &Scene, outsider: &Identity, keep_out: impl Fn(&Envelope) -> 
         match imitate(&envelope, outsider).filter(|_| !own && !tried.contains(&kind)) {
             Some(false_one) => {
                 tried.push(kind);
-                vec![false_one, envelope]
+                // nobody has another's keys before the aggregator
+                match envelope.message {
+                    Message::Advertise(_) => vec![envelope, false_one],
+                    _ => vec![false_one, envelope],
+                }
             }
             None => vec![envelope],
         }

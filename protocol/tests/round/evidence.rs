@@ -9,6 +9,7 @@ use consort_protocol::{
         Message,
         consistency_check::{Proposed, Value},
         failover::{KnownCommitments, Timeout},
+        share_keys::DealtCommitments,
         unmasking::RevealedShare,
     },
     report::{AbortReason, Outcome},
@@ -220,9 +221,10 @@ fn false_commitments_hide_no_wrong_share() {
     let report = run(&setting, &[], |mut envelope| {
         let mut all = Vec::new();
         if let Message::Receipt(receipt, commitments) = &envelope.message
-            && receipt.signer != dealer
+            && receipt.signer == dealer
         {
-            let dealers = vec![(dealer, (**commitments).clone())];
+            let DealtCommitments { mask_key, self_mask } = (**commitments).clone();
+            let dealers = vec![(dealer, DealtCommitments { mask_key: self_mask, self_mask: mask_key })];
             let message = Message::Commitments(Box::new(KnownCommitments { session: receipt.body.session, dealers }));
             all.push(Envelope { from: friend, to: aggregator, message });
         }
