@@ -58,9 +58,12 @@ pub struct Config {
 }
 
 /// How others reach this node, beside the addresses that it listens on: the section `[reach]`.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Reach {
+    /// Addresses at which others find this node although none of its interfaces has them: a router's that forwards a
+    /// port to it.
+    pub announce: Vec<Multiaddr>,
     /// Passes connections between members on, for those who cannot be dialled: circuit relay v2. Needs an
     /// address that the others reach.
     pub relay: bool,
@@ -118,6 +121,11 @@ impl Config {
             Err(source) => return Err(ConfigError::Read { path: path.display().to_string(), source }),
         };
         let config: Self = toml::from_str(&text).map_err(|error| parse(one_line(&error, &text)))?;
+        for address in config.listen.iter().chain(&config.reach.announce) {
+            if !is_usable(address) {
+                return Err(parse(format!("{address} is {UNUSABLE}")));
+            }
+        }
         if config.reach.relay && (config.listen.is_empty() || config.reach.through_relay) {
             return Err(parse(
                 "reach.relay is for nodes that others can dial: give addresses in `listen`, and do not set \
@@ -156,7 +164,9 @@ impl Config {
         };
         let listen: String =
             self.listen.iter().map(|address| format!("    {},\n", text(address.to_string()))).collect();
-        let Reach { relay, through_relay, mdns } = self.reach;
+        let Reach { announce, relay, through_relay, mdns } = &self.reach;
+        let announce: Vec<String> = announce.iter().map(|address| text(address.to_string())).collect();
+        let announce = announce.join(", ");
         let Limits { memory_mib, round_mib, uploads } = self.limits;
         let file = format!(
             "# Settings of this node. Unknown keys are refused, so that a misspelt one is noticed.\n\n\
@@ -167,7 +177,7 @@ impl Config {
              # show the token of the file api.token.\n\
              # api_port = 4041\n\n\
              # How others reach it beside that; all are off where nothing is said (docs/reachability.md).\n\
-             [reach]\nrelay = {relay}\nthrough_relay = {through_relay}\nmdns = {mdns}\n\n\
+             [reach]\nannounce = [{announce}]\nrelay = {relay}\nthrough_relay = {through_relay}\nmdns = {mdns}\n\n\
              # What it spends on rounds (docs/operate.md): memory for an input with its aggregate; disk for the members'\n\
              # vectors of a round that it aggregates; how many of these it takes in at once.\n\
              [limits]\nmemory_mib = {memory_mib}\nround_mib = {round_mib}\nuploads = {uploads}\n\n{CONSENT}"
@@ -177,7 +187,7 @@ impl Config {
     }
 
     /// Where others can dial this node: what it listens on, without addresses that name every interface or leave
-    /// the port open.
+    /// the port open, and what it announces beside that.
     #[must_use]
     pub fn dialable(&self) -> Vec<Multiaddr> {
         let open = |part: Protocol<'_>| match part {
@@ -186,8 +196,20 @@ impl Config {
             Protocol::Tcp(port) | Protocol::Udp(port) => port == 0,
             _ => false,
         };
-        self.listen.iter().filter(|address| !address.iter().any(open)).cloned().collect()
+        let listen = self.listen.iter().filter(|address| !address.iter().any(open));
+        listen.chain(&self.reach.announce).cloned().collect()
     }
+}
+
+/// What an address is that is not [`is_usable`], in words.
+pub const UNUSABLE: &str = "no address that consort uses: write /ip4/ADDRESS/tcp/PORT or /ip4/ADDRESS/udp/PORT/quic-v1 (or ip6; no names)";
+
+/// Whether an address is of a kind that nodes listen on and dial: an IP address with TCP, or with QUIC.
+#[must_use]
+pub fn is_usable(address: &Multiaddr) -> bool {
+    use Protocol::{Ip4, Ip6, QuicV1, Tcp, Udp};
+    let parts: Vec<Protocol<'_>> = address.iter().collect();
+    matches!(parts[..], [Ip4(_) | Ip6(_), Tcp(_)] | [Ip4(_) | Ip6(_), Udp(_), QuicV1])
 }
 
 fn default_listen() -> Vec<Multiaddr> {
@@ -233,7 +255,33 @@ mod tests {
         assert_eq!(load("listen = []").unwrap().listen, []);
         assert_eq!(load("api_port = 4041").unwrap().api_port, Some(4041));
         let reach = load("[reach]\nrelay = true\nmdns = true").unwrap().reach;
-        assert_eq!(reach, Reach { relay: true, through_relay: false, mdns: true });
+        assert_eq!(reach, Reach { relay: true, mdns: true, ..Reach::default() });
+    }
+
+    #[test]
+    fn a_router_s_address_goes_on_the_card_beside_those_that_are_listened_on() {
+        let config = load("[reach]\nannounce = [\"/ip4/203.0.113.7/tcp/4040\"]").unwrap();
+        assert_eq!(config.dialable(), ["/ip4/203.0.113.7/tcp/4040".parse().unwrap()]);
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("config.toml");
+        config.create(&path).unwrap();
+        assert_eq!(Config::load(&path).unwrap(), config);
+    }
+
+    #[test]
+    fn addresses_that_nobody_could_use_are_refused() {
+        for address in [
+            "/dns4/ward.example/tcp/4040",
+            "/ip4/192.0.2.7",
+            "/ip4/192.0.2.7/udp/1",
+            "/ip4/192.0.2.7/tcp/1/ws",
+        ] {
+            for text in [format!("listen = [\"{address}\"]"), format!("[reach]\nannounce = [\"{address}\"]")]
+            {
+                let refused = load(&text).unwrap_err();
+                assert!(refused.contains(address) && refused.contains("/ip4/ADDRESS/tcp/PORT"), "{refused}");
+            }
+        }
     }
 
     #[test]

@@ -2,14 +2,18 @@
 
 use std::path::PathBuf;
 
-use consort_node::{config::Config, home::Home, identity::NodeIdentity};
+use consort_node::{
+    config::{Config, UNUSABLE, is_usable},
+    home::Home,
+    identity::NodeIdentity,
+};
 use libp2p::Multiaddr;
 
 use super::{Failure, card, println};
 
 #[derive(clap::Args)]
 #[command(
-    after_help = "Examples:\n  consort init --home ~/.consort --name ward-7 --listen /ip4/192.0.2.7/tcp/4040\n      a new identity; mail the member card that it prints to those who found the consortium\n\nKeep a copy of identity.key where only you can read it: nobody can make it again."
+    after_help = "Examples:\n  consort init --home ~/.consort --name ward-7 --listen /ip4/192.0.2.7/tcp/4040\n      a new identity; mail the member card that it prints to those who found the consortium\n  consort init --home ~/.consort --announce /ip4/203.0.113.7/tcp/4040\n      behind a router that forwards port 4040 to this machine\n\nKeep a copy of identity.key where only you can read it: nobody can make it again."
 )]
 pub(super) struct Arguments {
     /// Folder for the node; made if it is not there
@@ -21,6 +25,9 @@ pub(super) struct Arguments {
     /// Address to listen on, repeatable; on the member card too, where others could dial it
     #[arg(long, value_name = "MULTIADDR")]
     listen: Vec<Multiaddr>,
+    /// Address at which others find it although no interface has it, repeatable: a router's that forwards a port
+    #[arg(long, value_name = "MULTIADDR")]
+    announce: Vec<Multiaddr>,
 }
 
 pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
@@ -32,11 +39,17 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
             "{folder} has an identity already, which stays as it is: `consort card --home {folder}` prints its card; for another node use another folder"
         )));
     }
+    for address in arguments.listen.iter().chain(&arguments.announce) {
+        if !is_usable(address) {
+            return Err(Failure::Unusable(format!("{address} is {UNUSABLE}")));
+        }
+    }
     let identity = NodeIdentity::generate().map_err(Failure::unusable)?;
     let mut config = Config { name: arguments.name.clone(), ..Config::default() };
     if !arguments.listen.is_empty() {
         config.listen.clone_from(&arguments.listen);
     }
+    config.reach.announce.clone_from(&arguments.announce);
     let card = card::of(&identity, &config)?;
     config.create(&home.config()).map_err(Failure::unusable)?;
     identity.save(&home.identity()).map_err(Failure::unusable)?;

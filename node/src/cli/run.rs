@@ -75,7 +75,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
         identity,
         consortium: chain,
         listen: config.listen.clone(),
-        reach: config.reach,
+        reach: config.reach.clone(),
         limits: config.limits,
         consent: config.consent.clone(),
         peers: arguments.peer.clone(),

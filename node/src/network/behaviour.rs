@@ -33,7 +33,7 @@ impl Behaviour {
         identity: &Keypair,
         members: &BTreeMap<MemberId, PeerId>,
         topic: &gossip::Topic,
-        reach: Reach,
+        reach: &Reach,
         relay_client: client::Behaviour,
     ) -> Result<Self, NetworkError> {
         // Presence tells addresses to members only, so identify keeps quiet about them, and remembers

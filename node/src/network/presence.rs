@@ -98,6 +98,8 @@ pub(super) fn split_peer(address: &mut Multiaddr) -> Option<libp2p::PeerId> {
 pub(super) struct Announcer {
     incarnation: u64,
     counter: u64,
+    /// Where the operator says that others find us.
+    outside: Vec<Multiaddr>,
     listening: Vec<Multiaddr>,
     /// The relays that lead here.
     relays: Vec<PeerId>,
@@ -112,11 +114,13 @@ pub(super) struct Announcer {
 }
 
 impl Announcer {
-    /// `forwarded` where ports of an address outside of this machine may lead here.
-    pub(super) fn new(members: usize, forwarded: bool, now: Instant) -> Self {
+    /// `outside` is where others find us although nothing is bound there; `forwarded` where ports of another address
+    /// outside of this machine may lead here, too.
+    pub(super) fn new(members: usize, outside: Vec<Multiaddr>, forwarded: bool, now: Instant) -> Self {
         Self {
             incarnation: rand::random(),
             counter: 0,
+            outside,
             listening: Vec::new(),
             relays: Vec::new(),
             forwarded,
@@ -207,7 +211,7 @@ impl Announcer {
         }
     }
 
-    /// Where others may find us: through relays; what we listen on, without loopback as soon as there is
+    /// Where others may find us: through relays; where the operator says; what we listen on, without loopback as soon as there is
     /// more; and the same ports at an address from which two members at least see us come (port forwarding).
     fn addresses(&self) -> Vec<Multiaddr> {
         let reachable: Vec<_> = self
@@ -216,7 +220,8 @@ impl Announcer {
             .filter(|address| ip_of(address).is_some_and(|ip| !ip.is_loopback()))
             .collect();
         let local = if reachable.is_empty() { self.listening.iter().collect() } else { reachable };
-        let mut addresses: Vec<Multiaddr> = self.circuits().chain(local.into_iter().cloned()).collect();
+        let beside = self.circuits().chain(self.outside.iter().cloned());
+        let mut addresses: Vec<Multiaddr> = beside.chain(local.into_iter().cloned()).collect();
         for ip in self.agreed() {
             for port in &self.listening {
                 let address = with_ip(port, ip);
@@ -290,9 +295,19 @@ mod tests {
     }
 
     #[test]
+    fn what_the_operator_says_is_announced_whatever_is_bound() {
+        let now = Instant::now();
+        let outside = vec!["/ip4/203.0.113.7/tcp/4040".parse().unwrap()];
+        let mut announcer = Announcer::new(3, outside, false, now);
+        assert_eq!(texts(&mut announcer), ["/ip4/203.0.113.7/tcp/4040"]);
+        announcer.bound("/ip4/10.0.0.1/tcp/4040".parse().unwrap(), now);
+        assert_eq!(texts(&mut announcer), ["/ip4/203.0.113.7/tcp/4040", "/ip4/10.0.0.1/tcp/4040"]);
+    }
+
+    #[test]
     fn loopback_is_announced_only_where_there_is_nothing_else() {
         let now = Instant::now();
-        let mut announcer = Announcer::new(3, true, now);
+        let mut announcer = Announcer::new(3, Vec::new(), true, now);
         announcer.bound("/ip4/127.0.0.1/tcp/4040".parse().unwrap(), now);
         assert_eq!(texts(&mut announcer), ["/ip4/127.0.0.1/tcp/4040"]);
         announcer.bound("/ip4/10.0.0.1/tcp/4040".parse().unwrap(), now);
@@ -302,7 +317,7 @@ mod tests {
     #[test]
     fn an_outside_address_needs_two_members_who_see_it() {
         let now = Instant::now();
-        let mut announcer = Announcer::new(3, true, now);
+        let mut announcer = Announcer::new(3, Vec::new(), true, now);
         announcer.bound("/ip4/10.0.0.1/udp/4040/quic-v1".parse().unwrap(), now);
         let seen: Multiaddr = "/ip4/203.0.113.7/udp/61234/quic-v1".parse().unwrap();
         announcer.observed(member(1), &seen, now);
@@ -317,7 +332,7 @@ mod tests {
     fn who_is_reached_through_relays_says_so_and_takes_no_relay_for_itself() {
         let now = Instant::now();
         let relay = identity::peer_id(&member(9)).unwrap();
-        let mut announcer = Announcer::new(3, true, now);
+        let mut announcer = Announcer::new(3, Vec::new(), true, now);
         announcer.bound("/ip4/10.0.0.1/tcp/4040".parse().unwrap(), now);
         let seen = relay::circuit(relay, &"/ip4/203.0.113.7/tcp/4040".parse().unwrap());
         announcer.observed(member(1), &seen, now);
@@ -336,7 +351,7 @@ mod tests {
     #[test]
     fn nobody_is_sent_to_an_outside_address_that_leads_nowhere() {
         let now = Instant::now();
-        let mut announcer = Announcer::new(3, false, now);
+        let mut announcer = Announcer::new(3, Vec::new(), false, now);
         announcer.bound("/ip4/10.0.0.1/tcp/4040".parse().unwrap(), now);
         for by in [1, 2] {
             announcer.observed(member(by), &"/ip4/203.0.113.7/tcp/61234".parse().unwrap(), now);
@@ -347,7 +362,7 @@ mod tests {
     #[test]
     fn a_change_is_announced_soon_but_not_too_often() {
         let start = Instant::now();
-        let mut announcer = Announcer::new(3, true, start);
+        let mut announcer = Announcer::new(3, Vec::new(), true, start);
         announcer.announced(start);
         assert_eq!(announcer.due(), start + limits::PRESENCE_INTERVAL);
         announcer.set_status(vec![1], start);

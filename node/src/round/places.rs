@@ -45,8 +45,9 @@ impl Places {
 
     /// A place, once one is free and the sender has no other.
     pub(super) async fn place(&self, sender: MemberId) -> io::Result<Place> {
-        let busy =
-            |_| io::Error::new(io::ErrorKind::WouldBlock, "other vectors are being taken in (limits.uploads)");
+        let busy = |_| {
+            io::Error::new(io::ErrorKind::WouldBlock, "other vectors are being taken in (limits.uploads)")
+        };
         let place = async {
             let of_sender = self.of_sender(sender).acquire_owned().await.map_err(io::Error::other)?;
             let among_all = self.free.clone().acquire_owned().await.map_err(io::Error::other)?;

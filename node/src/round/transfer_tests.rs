@@ -163,9 +163,16 @@ async fn an_upload_for_another_session_or_by_a_stranger_to_the_mask_set_is_refus
     // a node that aggregates nothing
     let (mut far, near) = tokio::io::duplex(1 << 16);
     write_message(&mut far, &Request::Upload(SESSION, None)).await.unwrap();
-    let served =
-        serve(near, round.id(0), None, &aggregator.ended, &aggregator.results, &Trusted::default(), &places())
-            .await;
+    let served = serve(
+        near,
+        round.id(0),
+        None,
+        &aggregator.ended,
+        &aggregator.results,
+        &Trusted::default(),
+        &places(),
+    )
+    .await;
     assert!(served.unwrap_err().to_string().contains("no session of mine"));
 }
 
@@ -261,7 +268,12 @@ async fn a_newer_stream_of_a_member_takes_over_from_a_stalled_one() {
 }
 
 /// Passes on the vector of member 0.
-async fn pass_on(mut far: DuplexStream, round: &Round, chunks: &[Vec<u8>], pause: Duration) -> io::Result<u8> {
+async fn pass_on(
+    mut far: DuplexStream,
+    round: &Round,
+    chunks: &[Vec<u8>],
+    pause: Duration,
+) -> io::Result<u8> {
     write_message(&mut far, &Request::Standby(SESSION, round.id(0))).await?;
     let first: u32 = read_message(&mut far).await?;
     for chunk in &chunks[first as usize..] {

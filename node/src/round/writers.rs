@@ -84,7 +84,8 @@ impl Writers {
                 return Ok(written);
             }
             if let Some((writer, bytes)) = before.filter(|_| turn.required.is_some())
-                && writer.bytes.load(Ordering::Relaxed) - bytes < SLOWEST_BYTES_PER_SECOND * PATIENCE.as_secs()
+                && writer.bytes.load(Ordering::Relaxed) - bytes
+                    < SLOWEST_BYTES_PER_SECOND * PATIENCE.as_secs()
             {
                 writer.over.cancel();
             }

@@ -17,7 +17,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 use super::consortium::{Node, QUIC, TCP, config, id, identity, manifest, within};
 
-const RELAY: Reach = Reach { relay: true, through_relay: false, mdns: false };
+const RELAY: Reach = Reach { announce: Vec::new(), relay: true, through_relay: false, mdns: false };
 
 fn relaying(index: u8, count: u8, listen: &str) -> Node {
     let listen = vec![listen.parse().unwrap()];

@@ -225,7 +225,8 @@ fn false_commitments_hide_no_wrong_share() {
         {
             let DealtCommitments { mask_key, self_mask } = (**commitments).clone();
             let dealers = vec![(dealer, DealtCommitments { mask_key: self_mask, self_mask: mask_key })];
-            let message = Message::Commitments(Box::new(KnownCommitments { session: receipt.body.session, dealers }));
+            let message =
+                Message::Commitments(Box::new(KnownCommitments { session: receipt.body.session, dealers }));
             all.push(Envelope { from: friend, to: aggregator, message });
         }
         if let Message::Reveal(reveal) = &mut envelope.message

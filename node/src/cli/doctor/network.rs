@@ -54,13 +54,25 @@ pub(super) fn examine_listening(config: &Config, runs: bool, findings: &mut Vec<
                     open.insert(port);
                     findings.push(Finding::fine("listen", format!("{address} is free")));
                 }
-                Err(error) => findings.push(Finding::wrong(
-                    "listen",
-                    format!("{address}: {error}"),
-                    "end the program that has the port, or choose another one and tell the members",
-                )),
+                Err(error) => {
+                    let advice = match error.kind() {
+                        io::ErrorKind::AddrNotAvailable => {
+                            "no interface of this machine has this address: listen on /ip4/0.0.0.0/…, and if it is \
+                             the router's, give it as `announce` under [reach]"
+                        }
+                        _ => "end the program that has the port, or choose another one and tell the members",
+                    };
+                    findings.push(Finding::wrong("listen", format!("{address}: {error}"), advice));
+                }
             },
         }
+    }
+    for address in &config.reach.announce {
+        let told = format!("others are told to dial {address}");
+        findings.push(
+            Finding::note("listen", told)
+                .advice("it has to lead here: doctor can try it on another member's machine only"),
+        );
     }
     examine_outside(config, &open, findings);
     if config.reach.relay {
@@ -95,13 +107,13 @@ fn examine_outside(config: &Config, open: &BTreeSet<Port>, findings: &mut Vec<Fi
         Some(ip) => Finding::note("open", format!("this machine's address {ip} is one of a private network")).advice(
             format!(
                 "for members outside of it: forward {ports} from the router to {ip}, and give the router's \
-                 address in the manifest; where that is not possible, set `through_relay = true` under [reach]"
+                 address as `announce` under [reach]; where that is not possible, set `through_relay = true` there"
             ),
         ),
         None => Finding::note("open", format!("others dial {ports} of this machine"))
             .advice(format!("let {ports} in, in the machine's firewall and that of its network")),
     };
-    if !config.reach.through_relay {
+    if !config.reach.through_relay && config.reach.announce.is_empty() {
         findings.push(finding);
     }
 }

@@ -37,7 +37,7 @@ impl Task {
             return Err(NetworkError::NotAMember(local_peer));
         }
         let mut swarm = transport::swarm(identity, peers.len(), |identity, client| {
-            Behaviour::new(identity, &peers, &topic, reach, client)
+            Behaviour::new(identity, &peers, &topic, &reach, client)
         })?;
         peers.remove(&local);
         let mut streams = swarm.behaviour().streams.new_control();
@@ -80,7 +80,7 @@ impl Task {
             judge: Judge::new(peers.keys().copied().chain([local])),
             book: AddressBook::new(fixed),
             dialer: Dialer::new(local, peers.clone(), !through_relay, now),
-            announcer: Announcer::new(peers.len() + 1, !through_relay, now),
+            announcer: Announcer::new(peers.len() + 1, reach.announce, !through_relay, now),
             reservations: Reservations::new(through_relay),
             relays: reach.relay,
             strangers: Strangers::new(shared.clone()),
