@@ -12,7 +12,7 @@ mod run;
 mod status;
 mod submit;
 
-use std::process::ExitCode;
+use std::{io, path::Path, process::ExitCode};
 
 use clap::{Parser, Subcommand, ValueEnum};
 use tracing_subscriber::EnvFilter;
@@ -89,6 +89,23 @@ impl Failure {
     fn unusable(error: impl std::fmt::Display) -> Self {
         Self::Unusable(error.to_string())
     }
+}
+
+/// Whether a folder is one that `consort init` has made, as far as this user may see.
+fn is_home(home: &Path) -> Result<(), Failure> {
+    let folder = home.display();
+    Err(Failure::Unusable(match home.join("identity.key").try_exists() {
+        Ok(true) => return Ok(()),
+        Ok(false) => {
+            format!(
+                "{folder} is no node's home: it has no identity.key; name the folder that `consort run` uses, or make one with `consort init`"
+            )
+        }
+        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => format!(
+            "{folder}: this user may not look into it; run this as its owner, such as `sudo -u consort consort …` for the service's"
+        ),
+        Err(error) => format!("{folder}: {error}"),
+    }))
 }
 
 /// Results of a command go to standard output; everything else is a log.

@@ -259,9 +259,9 @@ mod tests {
         let weighted = of(Dtype::F32, Reduction::WeightedMean { max_weight: 9 }, Some("wards"));
         let query = "07".repeat(32);
         let cases = [
-            // of 8 members 6 are enough for a roster, and 5 of those may be summed
-            ("min_survivors = 5", &floats, Ok(())),
-            ("min_survivors = 6", &floats, Err(NoConsent::Survivors { least: 5, wanted: 6 })),
+            // of 8 members 6 are enough, on a roster and in a sum
+            ("min_survivors = 6", &floats, Ok(())),
+            ("min_survivors = 7", &floats, Err(NoConsent::Survivors { least: 6, wanted: 7 })),
             ("max_vector = 17", &floats, Ok(())),
             ("max_vector = 16", &floats, Err(NoConsent::Vector { found: 17, most: 16 })),
             ("encodings = [\"integer\"]", &integers, Ok(())),

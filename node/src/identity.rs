@@ -26,6 +26,15 @@ pub enum IdentityError {
     /// The operating system gave no random bytes.
     #[error("the operating system's random number generator failed: {0}")]
     Random(String),
+    /// There is no such file.
+    #[error(
+        "{} is not there, so its folder is no node's home: name the node's, or make one with `consort init`",
+        path.display()
+    )]
+    None {
+        /// Where.
+        path: PathBuf,
+    },
     /// The file cannot be read or written.
     #[error("{}: {source}", path.display())]
     File {
@@ -89,7 +98,10 @@ impl NodeIdentity {
     /// [`IdentityError`] where the file cannot be read, is readable to others, or is not a key.
     pub fn load(path: &Path) -> Result<Self, IdentityError> {
         let fail = |source| IdentityError::File { path: path.to_owned(), source };
-        let file = fs::File::open(path).map_err(fail)?;
+        let file = fs::File::open(path).map_err(|source| match source.kind() {
+            io::ErrorKind::NotFound => IdentityError::None { path: path.to_owned() },
+            _ => fail(source),
+        })?;
         refuse_exposed(path, &file.metadata().map_err(fail)?)?;
         // One byte more than a well-formed file has, so that a longer one shows.
         let mut text = Zeroizing::new(Vec::with_capacity(KEY_DIGITS + 3));

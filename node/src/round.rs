@@ -24,6 +24,7 @@ mod reminders;
 pub(crate) mod results;
 mod running;
 mod schedule;
+mod senders;
 mod serve;
 pub(crate) mod status;
 #[cfg(test)]
@@ -31,6 +32,5 @@ mod testing;
 #[cfg(test)]
 mod transfer_tests;
 mod upload;
-mod writers;
 
 pub use driver::RoundResult;

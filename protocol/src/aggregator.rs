@@ -308,6 +308,7 @@ impl Aggregator {
                     out.push(Seat::fault(from, phase, kind));
                 }
             }
+            (State::MaskedInput(receiving), Work::PassedOn(of, root)) => receiving.passed_on(of, root, out),
             (State::Summing(_), Work::Summed(root)) => {
                 let State::Summing(summing) = mem::replace(&mut self.state, State::Closed) else { return };
                 match summing.summed(&self.seat, root, out) {

@@ -80,6 +80,6 @@ pub enum FaultKind {
     NotAllowed,
     #[error("it does not show the secrets that lift the masks, or others than the advertised ones")]
     Opening,
-    #[error("it reveals the wrong kind of share, or of somebody outside of the mask set")]
+    #[error("it reveals the wrong kind of share, or of somebody outside of the roster")]
     RevealKind,
 }

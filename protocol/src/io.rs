@@ -60,8 +60,10 @@ pub enum Work {
     Held(MemberId, Digest),
     /// Member: the sum with this root is verified and stored.
     Stored(Digest),
-    /// Aggregator: a member's whole vector is here, and has this root.
+    /// Aggregator: a member's whole vector is here from itself, and has this root.
     Received(MemberId, Digest),
+    /// Aggregator: a whole vector is here that another member passed on as this one's, and has this root.
+    PassedOn(MemberId, Digest),
     /// Aggregator: the sum is computed and stored, and has this root.
     Summed(Digest),
     /// Standby: the sum with this root is what the vectors add up to.
@@ -87,12 +89,14 @@ pub enum Output {
     /// Member: fetch this verified result's sum from the aggregator, or from anyone who has it.
     Fetch(Box<Published>),
     /// Take in the vectors of these members, as an aggregator or a standby; those that are here already
-    /// stay, and are reported again.
+    /// stay, and are reported again. Where several are here as one member's, each is kept.
     Receive(SessionId, Vec<MemberId>),
     /// Pass a member's vector, which is here, on: to a standby, or to an aggregator that took over.
     PassOn {
         /// Whose vector.
         vector: MemberId,
+        /// Which: its root.
+        root: Digest,
         /// To whom.
         to: MemberId,
     },

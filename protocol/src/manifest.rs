@@ -110,6 +110,11 @@ impl SignedManifest {
         body.check()?;
         let digest = self.digest()?;
         let voters = previous.map_or(&body.members, |before| &before.body.members);
+        let holds = |(id, signature): (&MemberId, &Signature)| signing::verify_digest(id, &digest, signature);
+        // one that fails may be its author's fault; where the first few do, it is the file's
+        if self.signatures.len() > 1 && !self.signatures.iter().take(3).any(holds) {
+            return Err(ManifestError::Edited);
+        }
         for (id, signature) in &self.signatures {
             if !voters.iter().any(|member| member.id == *id) {
                 return Err(match previous {

@@ -465,7 +465,7 @@ impl Member {
                 None => Ok(()),
             },
             Work::Failed(detail) => Err(AbortReason::Local { phase, detail }),
-            Work::Received(..) | Work::Summed(_) => Ok(()),
+            Work::Received(..) | Work::PassedOn(..) | Work::Summed(_) => Ok(()),
         };
         if let Err(reason) = result {
             self.close(reason, out);

@@ -42,6 +42,7 @@ use crate::{
     signing::{Identity, Signed},
 };
 
+use succession::Aside;
 use witness::Witness;
 
 /// Attempts at one round.
@@ -98,6 +99,7 @@ pub struct Round {
     passes: Vec<Signed<Abort>>,
     /// Slots of mine that may begin where others are given up.
     successors: BTreeMap<u32, Aggregator>,
+    aside: Option<Aside>,
     published: Option<Published>,
     witness: Witness,
     /// Members that have been shown my roster because they spoke of another session.
@@ -136,6 +138,7 @@ impl Round {
             passed: BTreeSet::new(),
             passes: Vec::new(),
             successors: BTreeMap::new(),
+            aside: None,
             published: None,
             witness,
             shown_roster: BTreeSet::new(),
@@ -255,7 +258,7 @@ impl Round {
             }
             Input::Done(work) => {
                 let role = match work {
-                    Work::Received(..) | Work::Summed(_) => Role::Aggregator,
+                    Work::Received(..) | Work::PassedOn(..) | Work::Summed(_) => Role::Aggregator,
                     Work::Uploaded(..)
                     | Work::Held(..)
                     | Work::Stored(_)
@@ -463,6 +466,9 @@ impl Round {
     fn enter(&mut self, attempt: u32, slot: u32, now: Now, rng: &mut impl CryptoRng, deeds: &mut Deeds) {
         (self.attempt, self.slot, self.since) = (attempt, slot, now);
         self.offers.retain(|(of, _)| *of >= attempt);
+        if self.follow_aside(now, rng, deeds) {
+            return;
+        }
         match self.holder(slot) {
             None => {
                 let detail = "no slot is left: every member had its turns and none got as far as a roster; \

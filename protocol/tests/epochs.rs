@@ -109,7 +109,7 @@ fn too_few_signatures_or_those_of_others() {
 
     let mut edited = by(proposal(), 0..4);
     edited.body.policy.clip = 99.0;
-    assert!(matches!(extended(&chain, edited), Err(ManifestError::Signature(_))));
+    assert!(matches!(extended(&chain, edited), Err(ManifestError::Edited)));
 }
 
 fn half_missing(numbers: &[u8]) -> Vec<String> {

@@ -19,7 +19,7 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 use tokio::{fs::File, io::AsyncReadExt as _, net::UnixStream};
 
-use super::{Failure, println};
+use super::{Failure, is_home, println};
 
 /// A file is sent in pieces of so many bytes.
 const PIECE_BYTES: usize = 256 << 10;
@@ -55,7 +55,7 @@ pub(super) struct Client {
 
 /// Why there is no answer.
 pub(super) enum Unanswered {
-    /// No daemon runs.
+    /// No daemon runs, or not for this user.
     NotRunning(PathBuf),
     /// The daemon refuses, with its status and words.
     Refused(StatusCode, String),
@@ -66,13 +66,12 @@ pub(super) enum Unanswered {
 impl From<Unanswered> for Failure {
     fn from(unanswered: Unanswered) -> Self {
         match unanswered {
-            Unanswered::NotRunning(home) if !home.join("identity.key").exists() => Self::Unusable(format!(
-                "{} is no node's home: it has no identity.key; `consort init` makes one",
-                home.display()
-            )),
-            Unanswered::NotRunning(home) => {
-                Self::Failed(format!("no daemon runs on {}: start it with `consort run`", home.display()))
-            }
+            Unanswered::NotRunning(home) => match is_home(&home) {
+                Err(failure) => failure,
+                Ok(()) => {
+                    Self::Failed(format!("no daemon runs on {}: start it with `consort run`", home.display()))
+                }
+            },
             Unanswered::Refused(status, words) => match status {
                 StatusCode::BAD_REQUEST
                 | StatusCode::UNPROCESSABLE_ENTITY
@@ -168,7 +167,7 @@ impl Client {
             Err(error) => Err(error),
         };
         connected.map_err(|error| match error.kind() {
-            io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused => {
+            io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused | io::ErrorKind::PermissionDenied => {
                 Unanswered::NotRunning(self.home.clone())
             }
             _ => Unanswered::Broken(format!("{}: {error}", socket.display())),

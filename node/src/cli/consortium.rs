@@ -13,9 +13,10 @@ use std::path::Path;
 use clap::Subcommand;
 use consort_node::{
     card::{BEGIN, Card},
+    config::{UNUSABLE, is_usable},
     consortium::Draft,
 };
-use consort_protocol::manifest::Tally;
+use consort_protocol::manifest::{Manifest, Tally};
 
 use super::{Failure, println};
 
@@ -65,23 +66,42 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
 fn card(given: &str) -> Result<Card, Failure> {
     let unusable =
         |what: &str, reason: &dyn std::fmt::Display| Failure::Unusable(format!("{what}: {reason}"));
-    if given.contains(BEGIN) {
-        return Card::parse(given).map_err(|error| unusable("member card", &error));
+    let (what, text) = match given.contains(BEGIN) {
+        true => ("member card", given.to_owned()),
+        false => {
+            (given, consort_node::card::read(Path::new(given)).map_err(|error| unusable(given, &error))?)
+        }
+    };
+    let card = Card::parse(&text).map_err(|error| unusable(what, &error))?;
+    for address in card.entry().addresses {
+        if !address.parse().is_ok_and(|address| is_usable(&address)) {
+            return Err(unusable(what, &format!("{address} is {UNUSABLE}")));
+        }
     }
-    let text = consort_node::card::read(Path::new(given)).map_err(|error| unusable(given, &error))?;
-    Card::parse(&text).map_err(|error| unusable(given, &error))
+    Ok(card)
 }
 
-/// Writes a proposal, never over a manifest that is in force or over something else.
-fn write_proposal(draft: &Draft, out: &Path) -> Result<(), Failure> {
-    let tally = draft.tally().map_err(|source| Failure::unusable(draft.error(out, source)))?;
+/// Writes a proposal, never over a manifest that is in force, over something else, or over signatures that were
+/// collected on another one than `from`, which it changes.
+fn write_proposal(draft: &Draft, from: Option<&Path>, out: &Path) -> Result<(), Failure> {
+    let tally = draft.tally().map_err(|source| Failure::Unusable(source.to_string()))?;
     if out.exists() {
-        let unfinished =
-            Draft::read(out).is_ok_and(|there| there.tally().is_ok_and(|tally| !tally.is_complete()));
-        if !unfinished {
+        let there = Draft::read(out).ok();
+        let there = there.as_ref().and_then(|there| Some((there, there.tally().ok()?)));
+        let Some((there, found)) = there.filter(|(_, tally)| !tally.is_complete()) else {
             return Err(Failure::Unusable(format!(
                 "{}: exists, and is no unfinished proposal: choose another name",
                 out.display()
+            )));
+        };
+        let same = |from: &Path| from.canonicalize().ok() == out.canonicalize().ok();
+        if found.found > 0 && !from.is_some_and(same) {
+            let voters = there.previous().map_or(&there.last.body, Manifest::body);
+            let signers: Vec<String> = there.last.signatures.keys().map(|id| voters.name_of(id)).collect();
+            return Err(Failure::Unusable(format!(
+                "{}: a proposal that {} signed: choose another name, or delete it once they have given it up",
+                out.display(),
+                signers.join(", ")
             )));
         }
     }
@@ -98,10 +118,14 @@ fn progress(draft: &Draft, tally: &Tally, file: &Path) -> String {
     if tally.is_complete() {
         return format!("{counted}, complete: {file}");
     }
-    let voters = draft.previous().map_or(body, |before| before.body());
+    let voters = draft.previous().map_or(body, Manifest::body);
     let missing: Vec<String> = tally.missing.iter().map(|id| voters.name_of(id)).collect();
+    let (missing, needed) = (missing.join(", "), tally.needed - tally.found);
+    let who = match needed < tally.missing.len() {
+        true => format!("{needed} more of {missing} have to"),
+        false => format!("not signed by {missing}: each of them has to"),
+    };
     format!(
-        "{counted}; not signed by {}: each of them runs `consort consortium sign {file} --home DIR`",
-        missing.join(", ")
+        "{counted}; {who} run `consort consortium sign {file} --home DIR`; `consort consortium merge` puts signed copies together"
     )
 }

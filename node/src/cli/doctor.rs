@@ -12,7 +12,7 @@ use super::{Failure, println};
 
 #[derive(clap::Args)]
 #[command(
-    after_help = "It starts nothing, changes nothing and needs no running node. Exit code 0: nothing is wrong; 1: something is; 2: this is no node's home.\n\nExamples:\n  consort doctor --home ~/.consort\n      before the first start, and whenever others do not find this node\n  consort doctor --home ~/.consort --peer /ip4/192.0.2.7/tcp/4040 --json\n      for a program, with an address that is not in the manifest"
+    after_help = "It starts nothing, changes nothing and needs no running node. Exit code 0: nothing is wrong; 1: something is; 2: this is no node's home.\n\nExamples:\n  consort doctor --home ~/.consort\n      whenever others do not find this node; before the first start with `--consortium consortium.toml`\n  consort doctor --home ~/.consort --peer /ip4/192.0.2.7/tcp/4040 --json\n      for a program, with an address that is not in the manifest"
 )]
 pub(super) struct Arguments {
     /// The node's home
@@ -73,12 +73,7 @@ impl Finding {
 
 pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
     let home = &arguments.home;
-    if !home.join("identity.key").exists() {
-        return Err(Failure::Unusable(format!(
-            "{} has no identity.key, so it is no node's home: name the folder that `consort run` uses",
-            home.display()
-        )));
-    }
+    super::is_home(home)?;
     let mut findings = Vec::new();
     let found = files::examine(home, arguments.consortium.as_deref(), &mut findings);
     if let Some(config) = &found.config {

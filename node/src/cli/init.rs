@@ -32,18 +32,21 @@ pub(super) struct Arguments {
 
 pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
     let folder = arguments.home.display();
-    let home =
-        Home::open(&arguments.home).map_err(|error| Failure::Unusable(format!("{folder}: {error}")))?;
-    if home.identity().exists() {
+    if Home::at(&arguments.home).identity().exists() {
         return Err(Failure::Unusable(format!(
             "{folder} has an identity already, which stays as it is: `consort card --home {folder}` prints its card; for another node use another folder"
         )));
+    }
+    if std::fs::read_dir(&arguments.home).is_ok_and(|mut there| there.next().is_some()) {
+        return Err(Failure::Unusable(format!("{folder} is not empty: name a new folder for the node")));
     }
     for address in arguments.listen.iter().chain(&arguments.announce) {
         if !is_usable(address) {
             return Err(Failure::Unusable(format!("{address} is {UNUSABLE}")));
         }
     }
+    let home =
+        Home::open(&arguments.home).map_err(|error| Failure::Unusable(format!("{folder}: {error}")))?;
     let identity = NodeIdentity::generate().map_err(Failure::unusable)?;
     let mut config = Config { name: arguments.name.clone(), ..Config::default() };
     if !arguments.listen.is_empty() {
@@ -55,8 +58,13 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
     identity.save(&home.identity()).map_err(Failure::unusable)?;
     println(&format!("peer id {}\n", identity.keypair().public().to_peer_id()));
     println(card.to_string().trim_end());
-    for address in config.listen.iter().filter(|address| !config.dialable().contains(address)) {
-        eprintln!("note: {address} is not on the card: nobody else could dial it");
+    if config.dialable().is_empty() && !config.listen.is_empty() {
+        eprintln!(
+            "note: no address is on the card, for 0.0.0.0 is every interface: name one that the others reach with \
+             `listen`, or a router's with `announce`, in {}, and print the card again (`consort card`); a node that \
+             only dials out needs none",
+            home.config().display()
+        );
     }
     Ok(())
 }

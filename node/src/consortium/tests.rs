@@ -120,7 +120,7 @@ fn what_was_edited_after_signing_is_refused() {
         ("may_aggregate = false", "may_aggregate = true"),
         ("clip = 2.5", "clip = 3.5"),
     ] {
-        refused(&edited(from, to), &["member member-", "edited after signing"]);
+        refused(&edited(from, to), &["edited after signing"]);
     }
     let renamed = edited("\"member-2\"", "\"mallory\"");
     refused(&renamed, &["edited after signing"]);

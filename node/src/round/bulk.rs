@@ -30,8 +30,9 @@ pub(super) const ACCEPTED: u8 = 1;
 pub(super) enum Request {
     /// To upload its masked vector of this session, which has this root if it was made before.
     Upload(SessionId, Option<Digest>),
-    /// To pass on a member's vector in this session, to a standby.
-    Standby(SessionId, MemberId),
+    /// To pass on a member's vector of this session, which has this root: to a standby, or to an aggregator that took
+    /// over.
+    PassOn(SessionId, MemberId, Digest),
     /// To fetch the sum with this root.
     Fetch(Digest),
 }

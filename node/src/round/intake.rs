@@ -1,15 +1,19 @@
-//! Where an aggregator keeps masked vectors until their sum can be unmasked.
+//! Where masked vectors of one session are kept until their sum can be unmasked.
 //!
-//! One anonymous temporary file for each member, in the node's home: vectors are masked, so a disk may
-//! hold them, memory need not, and the files vanish with the process. Who survives is decided late, so no
-//! vector can be added up as it arrives.
+//! Each is an anonymous temporary file in the node's home: vectors are masked, so a disk may hold them, memory need
+//! not, and the files vanish with the process. Who survives is decided late, so no vector can be added up as it
+//! arrives.
+//!
+//! A vector is known by its owner and its root. Whoever passes one on may have spoilt it, so each sender's is kept
+//! beside the others', nothing that is complete is ever replaced, and what is summed is looked up by the certified
+//! roots.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
     fs::File,
     io,
-    path::Path,
-    sync::Arc,
+    path::{Path, PathBuf},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
 use consort_protocol::{
@@ -23,139 +27,141 @@ use consort_protocol::{
         masked_input::{chunk_digest, vector_root},
     },
 };
-use tokio::{
-    io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _},
-    sync::{Mutex, OwnedMutexGuard},
-};
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 
 use super::{
     bulk::{ACCEPTED, blocking, patient, write_message},
-    writers::{Turn, Writers},
+    senders::{Senders, Turn},
 };
+
+/// Vectors of one owner that are kept although others have passed them on: with a few spoilt ones, a true one still
+/// finds room.
+const COPIES: usize = 4;
 
 /// Vectors of one session.
 pub(super) struct Intake {
     session: SessionId,
     layout: Layout,
-    spools: BTreeMap<MemberId, Spool>,
-    writers: Writers,
+    members: BTreeSet<MemberId>,
+    folder: PathBuf,
+    /// By owner and sender.
+    whole: Mutex<BTreeMap<(MemberId, MemberId), Whole>>,
+    pub(super) senders: Senders,
 }
 
-/// The file can be read at any time: what is complete does not change, and a member that keeps a stream
-/// open holds nobody up.
-struct Spool {
+/// A vector that is all there.
+struct Whole {
+    root: Digest,
     file: Arc<File>,
-    written: Arc<Mutex<Written>>,
 }
 
-#[derive(Default)]
-pub(super) struct Written {
-    /// Who wrote them: the vector's owner, or somebody who passed it on.
-    by: Option<MemberId>,
+/// A vector that a stream is to bring.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Expected {
+    pub(super) owner: MemberId,
+    pub(super) by: MemberId,
+    /// Its root, as far as it is known.
+    pub(super) root: Option<Digest>,
+}
+
+/// A vector of which not all is there.
+pub(super) struct Partial {
+    owner: MemberId,
+    file: Arc<File>,
     /// Hashes of the chunks that are on file.
     digests: Vec<Digest>,
     bytes: u64,
 }
 
-impl Written {
-    fn is_complete(&self, layout: &Layout) -> bool {
-        self.digests.len() == layout.chunk_count() as usize
-    }
-
-    /// Whether all of a vector is there, but not of the one with this root.
-    fn is_other_than(&self, layout: &Layout, root: &Digest) -> bool {
-        self.is_complete(layout) && *root != vector_root(&self.digests)
-    }
-
-    /// What somebody else wrote stays only where it is all of the vector with the `root` that is known: whoever passes
-    /// a vector on may have spoilt it.
-    fn make_way(&mut self, layout: &Layout, owner: MemberId, by: MemberId, root: Option<Digest>) {
-        let complete = self.is_complete(layout);
-        let spoilt = root.is_some_and(|root| self.is_other_than(layout, &root));
-        let stays = match self.by {
-            Some(earlier) if earlier != owner && spoilt => false,
-            Some(earlier) if earlier != by && by == owner => complete && root.is_some() && !spoilt,
-            Some(earlier) => earlier == by || complete,
-            None => true,
-        };
-        if !stays {
-            *self = Self::default();
-        }
-        self.by.get_or_insert(by);
-    }
-}
-
-/// One member's vector, being written.
-pub(super) struct Deposit {
-    layout: Layout,
-    file: Arc<File>,
-    written: OwnedMutexGuard<Written>,
-}
-
 impl Intake {
+    /// Vectors of these members.
     pub(super) fn new(
         session: SessionId,
         layout: Layout,
         members: impl IntoIterator<Item = MemberId>,
         folder: &Path,
     ) -> io::Result<Self> {
-        let spool = |id| {
-            let file = Arc::new(tempfile::tempfile_in(folder)?);
-            Ok((id, Spool { file, written: Arc::default() }))
-        };
-        let members: BTreeSet<MemberId> = members.into_iter().collect();
-        let spools = members.into_iter().map(spool).collect::<io::Result<_>>()?;
-        Ok(Self { session, layout, spools, writers: Writers::default() })
+        // a folder that takes no files shows now
+        tempfile::tempfile_in(folder)?;
+        let (members, folder) = (members.into_iter().collect(), folder.to_path_buf());
+        Ok(Self { session, layout, members, folder, whole: Mutex::default(), senders: Senders::default() })
     }
 
     pub(super) fn session(&self) -> SessionId {
         self.session
     }
 
-    /// Goes on with a member's vector where it stopped, once nobody else writes it.
-    pub(super) async fn resume(
-        &self,
-        member: MemberId,
-        by: MemberId,
-        root: Option<Digest>,
-    ) -> io::Result<Deposit> {
-        let spool = self.spool(member)?;
-        let mut written = spool.written.clone().lock_owned().await;
-        written.make_way(&self.layout, member, by, root);
-        Ok(Deposit { layout: self.layout.clone(), file: spool.file.clone(), written })
+    pub(super) fn layout(&self) -> &Layout {
+        &self.layout
     }
 
-    /// Somebody has opened a stream with a member's vector. `required` is the vector's root where it may come from
-    /// whoever holds it.
-    pub(super) fn open(&self, owner: MemberId, by: MemberId, required: Option<Digest>) -> Turn {
-        self.writers.open(owner, by, required)
-    }
-
-    /// Reads a member's vector to its end, when it is this stream's turn; gives the vector's root.
+    /// Reads a member's vector to its end, unless it is here; gives its root.
     pub(super) async fn receive(
         &self,
         turn: &Turn,
-        root: Option<Digest>,
+        expected: Expected,
         mut stream: impl AsyncRead + AsyncWrite + Unpin,
     ) -> io::Result<Digest> {
-        let spool = self.spool(turn.owner)?;
-        let mut written = self.writers.wait(turn, spool.written.clone()).await?;
-        if turn.required.is_some_and(|root| written.is_other_than(&self.layout, &root)) {
-            *written = Written::default();
-        }
-        written.make_way(&self.layout, turn.owner, turn.by, turn.required.or(root));
-        let mut deposit = Deposit { layout: self.layout.clone(), file: spool.file.clone(), written };
-        write_message(&mut stream, &deposit.next_index()).await?;
-        while let Some(chunk) = deposit.next_chunk() {
-            let mut packed = vec![0; chunk.packed_len()];
-            turn.until_over(patient(stream.read_exact(&mut packed))).await?;
-            turn.wrote(packed.len());
-            deposit.append(packed).await?;
-        }
-        let root = deposit.finish()?;
+        let known = self.find(&expected);
+        let root = match known {
+            Some(root) => {
+                write_message(&mut stream, &self.layout.chunk_count()).await?;
+                root
+            }
+            None => {
+                let mut deposit = self.deposit(turn, expected).await?;
+                let _writing = self.senders.writing(expected.owner, expected.by);
+                write_message(&mut stream, &deposit.next_index()).await?;
+                while let Some(chunk) = deposit.next_chunk() {
+                    let mut packed = vec![0; chunk.packed_len()];
+                    turn.until_over(patient(stream.read_exact(&mut packed))).await?;
+                    deposit.append(packed).await?;
+                }
+                deposit.finish()?
+            }
+        };
         patient(stream.write_all(&[ACCEPTED])).await?;
         patient(stream.flush()).await?;
         Ok(root)
+    }
+
+    /// Goes on with a sender's vector where it stopped.
+    pub(super) async fn deposit(&self, turn: &Turn, expected: Expected) -> io::Result<Deposit<'_>> {
+        self.may_take(&expected)?;
+        let mut partial = turn.until_over(async { Ok(turn.partial().await) }).await?;
+        if partial.as_ref().is_none_or(|partial| partial.owner != expected.owner) {
+            let file = Arc::new(tempfile::tempfile_in(&self.folder)?);
+            *partial = Some(Partial { owner: expected.owner, file, digests: Vec::new(), bytes: 0 });
+        }
+        Ok(Deposit { intake: self, expected, partial })
+    }
+
+    /// Root of a vector that need not come: it is here, or its sender has sent all of it before.
+    pub(super) fn find(&self, expected: &Expected) -> Option<Digest> {
+        let whole = self.whole();
+        match expected.root {
+            Some(root) => of(&whole, &expected.owner).any(|it| it.root == root).then_some(root),
+            None => whole.get(&(expected.owner, expected.by)).map(|it| it.root),
+        }
+    }
+
+    fn may_take(&self, expected: &Expected) -> io::Result<()> {
+        let Expected { owner, by, .. } = expected;
+        if !self.members.contains(owner) {
+            return Err(io::Error::new(
+                io::ErrorKind::PermissionDenied,
+                format!("{owner} is not in the mask set"),
+            ));
+        }
+        let whole = self.whole();
+        if whole.contains_key(&(*owner, *by)) {
+            return Err(io::Error::other("another vector of this member than the one that it sent before"));
+        }
+        let copies = whole.keys().filter(|(of, sender)| of == owner && sender != owner).count();
+        if owner != by && copies >= COPIES {
+            return Err(io::Error::other("enough others have passed on a vector of this member"));
+        }
+        Ok(())
     }
 
     /// One chunk of the unmasked sum of these survivors.
@@ -181,8 +187,13 @@ impl Intake {
     }
 
     /// One chunk of a vector that is complete.
-    pub(super) async fn read_chunk(self: Arc<Self>, member: MemberId, chunk: Chunk) -> io::Result<Vec<u8>> {
-        let file = self.spool(member)?.file.clone();
+    pub(super) async fn read_chunk(
+        self: Arc<Self>,
+        owner: MemberId,
+        root: Digest,
+        chunk: Chunk,
+    ) -> io::Result<Vec<u8>> {
+        let file = self.file(&owner, &root)?;
         let offset = self.layout.packed_offset(&chunk);
         blocking(move || {
             let mut packed = vec![0; chunk.packed_len()];
@@ -192,69 +203,83 @@ impl Intake {
         .await
     }
 
-    /// Members whose vectors are complete, with their roots.
-    pub(super) fn complete(&self) -> Vec<(MemberId, Digest)> {
-        let complete = |(member, spool): (&MemberId, &Spool)| {
-            // whoever still writes will say so when it is done
-            let written = spool.written.try_lock().ok()?;
-            written.is_complete(&self.layout).then(|| (*member, vector_root(&written.digests)))
-        };
-        self.spools.iter().filter_map(complete).collect()
+    /// Vectors that are all here: owners and roots, and whether they came from their owners.
+    pub(super) fn complete(&self) -> Vec<(MemberId, Digest, bool)> {
+        self.whole().iter().map(|((owner, by), it)| (*owner, it.root, owner == by)).collect()
     }
 
-    fn spool(&self, member: MemberId) -> io::Result<&Spool> {
-        self.spools.get(&member).ok_or_else(|| {
-            io::Error::new(io::ErrorKind::PermissionDenied, format!("{member} is not in the mask set"))
-        })
+    fn file(&self, owner: &MemberId, root: &Digest) -> io::Result<Arc<File>> {
+        let whole = self.whole();
+        let found = of(&whole, owner).find(|it| it.root == *root).map(|it| it.file.clone());
+        found.ok_or_else(|| io::Error::other(format!("no vector of {owner} with the certified root")))
     }
 
-    /// The files with the survivors' vectors, each of which is complete.
+    /// The files with the survivors' vectors: those with the certified roots.
     pub(super) fn files(&self, survivors: &SurvivorSet) -> io::Result<Vec<Arc<File>>> {
-        let file = |id| {
-            let spool = self.spools.get(&id).ok_or_else(|| io::Error::other(format!("no vector of {id}")))?;
-            Ok(spool.file.clone())
-        };
-        survivors.ids().map(file).collect()
+        survivors.0.iter().map(|(owner, root)| self.file(owner, root)).collect()
+    }
+
+    fn whole(&self) -> MutexGuard<'_, BTreeMap<(MemberId, MemberId), Whole>> {
+        self.whole.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Deposit {
-    /// Whether the whole vector is there.
-    pub(super) fn is_complete(&self) -> bool {
-        self.next_chunk().is_none()
-    }
+fn of<'a>(
+    whole: &'a BTreeMap<(MemberId, MemberId), Whole>,
+    owner: &MemberId,
+) -> impl Iterator<Item = &'a Whole> {
+    let all = (*owner, MemberId([0; 32]))..=(*owner, MemberId([0xff; 32]));
+    whole.range(all).map(|(_, it)| it)
+}
 
-    fn next_index(&self) -> u32 {
-        self.written.digests.len() as u32
+/// One member's vector, being written.
+pub(super) struct Deposit<'a> {
+    intake: &'a Intake,
+    expected: Expected,
+    partial: tokio::sync::OwnedMutexGuard<Option<Partial>>,
+}
+
+impl Deposit<'_> {
+    pub(super) fn next_index(&self) -> u32 {
+        self.partial.as_ref().map_or(0, |partial| partial.digests.len() as u32)
     }
 
     fn next_chunk(&self) -> Option<Chunk> {
-        self.layout.chunk(self.next_index())
+        self.intake.layout.chunk(self.next_index())
     }
 
     /// Takes the next chunk, if it is one that can be summed: a vector that cannot must never be among the
     /// certified ones.
     pub(super) async fn append(&mut self, packed: Vec<u8>) -> io::Result<()> {
         let chunk = self.next_chunk().ok_or_else(|| io::Error::other("more chunks than the vector has"))?;
+        let partial = self.partial.as_mut().ok_or_else(|| io::Error::other("no vector was begun"))?;
         packing::check(&packed, chunk.len as usize, chunk.bits).map_err(io::Error::other)?;
-        let (file, offset) = (self.file.clone(), self.written.bytes);
+        let (file, offset) = (partial.file.clone(), partial.bytes);
         let length = packed.len() as u64;
         let digest = blocking(move || {
             write_at(&file, &packed, offset)?;
             Ok(chunk_digest(&chunk, &packed))
         })
         .await?;
-        self.written.digests.push(digest);
-        self.written.bytes += length;
+        partial.digests.push(digest);
+        partial.bytes += length;
         Ok(())
     }
 
-    /// The root, if every chunk is there.
-    pub(super) fn finish(self) -> io::Result<Digest> {
-        match self.next_chunk() {
-            None => Ok(vector_root(&self.written.digests)),
-            Some(chunk) => Err(io::Error::other(format!("chunk {} is missing", chunk.index))),
+    /// Keeps the vector, if every chunk is there and it is the one that was expected; gives its root.
+    pub(super) fn finish(mut self) -> io::Result<Digest> {
+        if let Some(chunk) = self.next_chunk() {
+            return Err(io::Error::other(format!("chunk {} is missing", chunk.index)));
         }
+        let partial = self.partial.take().ok_or_else(|| io::Error::other("no vector was begun"))?;
+        let root = vector_root(&partial.digests);
+        if self.expected.root.is_some_and(|expected| expected != root) {
+            return Err(io::Error::other("what it sent has another root than it was to have"));
+        }
+        let key = (self.expected.owner, self.expected.by);
+        self.intake.whole().entry(key).or_insert(Whole { root, file: partial.file });
+        self.intake.senders.arrived();
+        Ok(root)
     }
 }
 
@@ -276,43 +301,78 @@ mod tests {
         encoding::{Reduction, VectorSpec},
     };
 
-    /// An aggregator that passes on a spoilt vector must not make its owner look like a liar.
-    #[tokio::test]
-    async fn an_owner_replaces_what_others_wrote_for_it() {
+    const OWNER: MemberId = MemberId([1; 32]);
+
+    fn intake(folder: &Path) -> Intake {
         let spec = VectorSpec::default_for([(&[3u64][..], Dtype::F32)], Reduction::Sum, 3);
-        let [owner, aggregator] = [MemberId([1; 32]), MemberId([2; 32])];
-        let folder = tempfile::tempdir().unwrap();
         let layout = spec.layout(3, 10).unwrap();
-        let length = layout.chunk(0).unwrap().packed_len();
-        let intake = Intake::new(SessionId([0; 32]), layout, [owner], folder.path()).unwrap();
-        let write = async |by, root, byte: u8| {
-            let mut deposit = intake.resume(owner, by, root).await.unwrap();
-            if deposit.next_chunk().is_some() {
-                let mut packed = vec![0; length];
-                packed[0] = byte;
-                deposit.append(packed).await.unwrap();
-            }
-            deposit.finish().unwrap()
-        };
-        let spoilt = write(aggregator, None, 1).await;
-        let true_root = write(owner, None, 2).await;
-        assert_ne!(spoilt, true_root, "the owner's own vector counts");
-        assert_eq!(write(aggregator, None, 1).await, true_root, "nobody replaces it");
-        assert_eq!(write(owner, Some(true_root), 3).await, true_root, "it need not come twice");
+        Intake::new(SessionId([0; 32]), layout, [OWNER, MemberId([2; 32])], folder).unwrap()
+    }
+
+    async fn write(intake: &Intake, by: MemberId, root: Option<Digest>, byte: u8) -> io::Result<Digest> {
+        let expected = Expected { owner: OWNER, by, root };
+        if let Some(root) = intake.find(&expected) {
+            return Ok(root);
+        }
+        let turn = intake.senders.turn(OWNER, by);
+        let mut deposit = intake.deposit(&turn, expected).await?;
+        let mut packed = vec![0; deposit.next_chunk().unwrap().packed_len()];
+        packed[0] = byte;
+        deposit.append(packed).await?;
+        deposit.finish()
+    }
+
+    /// An aggregator that passes on a spoilt vector must not make its owner look like a liar, and an owner that has
+    /// second thoughts must not change what is certified.
+    #[tokio::test]
+    async fn every_vector_is_kept_under_its_root_and_none_is_replaced() {
+        let folder = tempfile::tempdir().unwrap();
+        let intake = intake(folder.path());
+        let aggregator = MemberId([2; 32]);
+        let spoilt = write(&intake, aggregator, None, 1).await.unwrap();
+        let sent = write(&intake, OWNER, None, 2).await.unwrap();
+        assert_ne!(spoilt, sent);
+        assert_eq!(intake.complete(), [(OWNER, sent, true), (OWNER, spoilt, false)]);
+        assert_eq!(write(&intake, OWNER, None, 3).await.unwrap(), sent, "it need not come twice");
+        write(&intake, OWNER, Some([7; 32]), 3).await.unwrap_err();
+        assert_eq!(write(&intake, MemberId([3; 32]), Some(sent), 4).await.unwrap(), sent);
+        let file = |root| intake.files(&SurvivorSet(vec![(OWNER, root)]));
+        let mut first = [0];
+        read_at(&file(sent).unwrap()[0], &mut first, 0).unwrap();
+        assert_eq!(first, [2]);
+        assert!(file([7; 32]).is_err(), "nothing else is summed");
+    }
+
+    #[tokio::test]
+    async fn what_is_passed_on_is_bounded_whoever_passes_it_on() {
+        let folder = tempfile::tempdir().unwrap();
+        let intake = intake(folder.path());
+        for sender in 0..COPIES as u8 {
+            write(&intake, MemberId([10 + sender; 32]), None, sender).await.unwrap();
+        }
+        write(&intake, MemberId([9; 32]), None, 9).await.unwrap_err();
+        let own = write(&intake, OWNER, None, 200).await.unwrap();
+        assert_eq!(write(&intake, MemberId([9; 32]), Some(own), 9).await.unwrap(), own);
+    }
+
+    #[tokio::test]
+    async fn one_that_is_not_what_was_expected_is_dropped() {
+        let folder = tempfile::tempdir().unwrap();
+        let intake = intake(folder.path());
+        let refused = write(&intake, MemberId([2; 32]), Some([7; 32]), 1).await.unwrap_err();
+        assert!(refused.to_string().contains("another root"), "{refused}");
+        assert!(intake.complete().is_empty());
     }
 
     /// A survivor that keeps a stream open must not hold up the sum.
     #[tokio::test]
-    async fn files_are_there_while_their_owners_still_write() {
-        let spec = VectorSpec::default_for([(&[3u64][..], Dtype::F32)], Reduction::Sum, 3);
-        let members = [MemberId([1; 32]), MemberId([2; 32])];
+    async fn files_are_there_while_others_still_write() {
         let folder = tempfile::tempdir().unwrap();
-        let layout = spec.layout(3, 10).unwrap();
-        let intake = Intake::new(SessionId([0; 32]), layout, members, folder.path()).unwrap();
-        let _open = intake.resume(members[0], members[0], None).await.unwrap();
-        let survivors = SurvivorSet(members.map(|id| (id, [0; 32])).to_vec());
-        assert_eq!(intake.files(&survivors).unwrap().len(), 2);
-        let stranger = SurvivorSet(vec![(MemberId([3; 32]), [0; 32])]);
-        assert!(intake.files(&stranger).is_err());
+        let intake = intake(folder.path());
+        let root = write(&intake, OWNER, None, 1).await.unwrap();
+        let other = MemberId([2; 32]);
+        let turn = intake.senders.turn(OWNER, other);
+        let _open = intake.deposit(&turn, Expected { owner: OWNER, by: other, root: None }).await.unwrap();
+        assert_eq!(intake.files(&SurvivorSet(vec![(OWNER, root)])).unwrap().len(), 1);
     }
 }

@@ -2,7 +2,7 @@
 
 use std::{io, sync::Arc, time::Duration};
 
-use consort_protocol::ids::MemberId;
+use consort_protocol::{hash::Digest, ids::MemberId};
 use tokio::{
     io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _},
     sync::mpsc,
@@ -23,12 +23,12 @@ pub(super) async fn pass_on(
     intake: Arc<Intake>,
     to: MemberId,
     network: Network,
-    mut vectors: mpsc::Receiver<MemberId>,
+    mut vectors: mpsc::Receiver<(MemberId, Digest)>,
 ) {
-    while let Some(vector) = vectors.recv().await {
+    while let Some((vector, root)) = vectors.recv().await {
         loop {
             let sent = match network.open_bulk(to).await {
-                Ok(stream) => send(&intake, vector, stream).await,
+                Ok(stream) => send(&intake, vector, root, stream).await,
                 Err(error) => Err(io::Error::other(error)),
             };
             match sent {
@@ -44,12 +44,13 @@ pub(super) async fn pass_on(
 async fn send(
     intake: &Arc<Intake>,
     vector: MemberId,
+    root: Digest,
     mut stream: impl AsyncRead + AsyncWrite + Unpin,
 ) -> io::Result<()> {
-    write_message(&mut stream, &Request::Standby(intake.session(), vector)).await?;
+    write_message(&mut stream, &Request::PassOn(intake.session(), vector, root)).await?;
     let first: u32 = read_message(&mut stream).await?;
     for chunk in intake.chunks_from(first) {
-        let packed = intake.clone().read_chunk(vector, chunk).await?;
+        let packed = intake.clone().read_chunk(vector, root, chunk).await?;
         patient(stream.write_all(&packed)).await?;
     }
     patient(stream.flush()).await?;

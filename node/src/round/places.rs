@@ -1,4 +1,4 @@
-//! How many vectors are taken in at once: as many as the operator says, and of each sender one.
+//! How many vectors are taken in at once: as many as the operator says, and of each sender its own and one of another.
 
 use std::{
     collections::BTreeMap,
@@ -14,12 +14,15 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 /// move is kept.
 const PATIENCE: Duration = Duration::from_secs(8);
 
+/// A sender, and whether the vector is its own.
+pub(super) type Sender = (MemberId, bool);
+
 /// Places for vectors.
 #[derive(Clone)]
 pub(super) struct Places {
     size: usize,
     free: Arc<Semaphore>,
-    senders: Arc<Mutex<BTreeMap<MemberId, Arc<Semaphore>>>>,
+    senders: Arc<Mutex<BTreeMap<Sender, Arc<Semaphore>>>>,
 }
 
 /// A sender's place.
@@ -44,7 +47,7 @@ impl Places {
     }
 
     /// A place, once one is free and the sender has no other.
-    pub(super) async fn place(&self, sender: MemberId) -> io::Result<Place> {
+    pub(super) async fn place(&self, sender: Sender) -> io::Result<Place> {
         let busy = |_| {
             io::Error::new(io::ErrorKind::WouldBlock, "other vectors are being taken in (limits.uploads)")
         };
@@ -56,7 +59,7 @@ impl Places {
         tokio::time::timeout(PATIENCE, place).await.map_err(busy)?
     }
 
-    fn of_sender(&self, sender: MemberId) -> Arc<Semaphore> {
+    fn of_sender(&self, sender: Sender) -> Arc<Semaphore> {
         let mut senders = self.senders.lock().unwrap_or_else(PoisonError::into_inner);
         senders.entry(sender).or_insert_with(|| Arc::new(Semaphore::new(1))).clone()
     }
@@ -66,7 +69,8 @@ impl Places {
 mod tests {
     use super::*;
 
-    const SENDERS: [MemberId; 3] = [MemberId([1; 32]), MemberId([2; 32]), MemberId([3; 32])];
+    const SENDERS: [Sender; 3] =
+        [(MemberId([1; 32]), true), (MemberId([2; 32]), true), (MemberId([3; 32]), false)];
 
     #[tokio::test(start_paused = true)]
     async fn one_place_is_for_one_vector_at_a_time() {

@@ -45,7 +45,7 @@ pub(super) struct Running {
     /// What my vector of the last session follows from.
     pub(super) source: Option<Arc<Source>>,
     /// Vectors on their way to each standby.
-    pub(super) passing_on: BTreeMap<MemberId, mpsc::Sender<MemberId>>,
+    pub(super) passing_on: BTreeMap<MemberId, mpsc::Sender<(MemberId, Digest)>>,
     pub(super) attempts: Vec<AttemptRecord>,
     pub(super) outcome: Option<Outcome>,
     pub(super) aggregate: Option<Arc<encoding::Aggregate>>,

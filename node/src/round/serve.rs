@@ -8,22 +8,58 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     bulk::{Request, read_message},
-    intake::Intake,
+    intake::{Expected, Intake},
     places::Places,
     results::Results,
 };
 
-/// From whom vectors of others are taken.
+/// From whom vectors are taken.
 #[derive(Default)]
 pub(super) struct Trusted {
+    /// This node, whose own vector nobody else brings.
+    pub(super) me: Option<MemberId>,
     /// The aggregator of the slot, for whom this node stands by.
     pub(super) aggregator: Option<MemberId>,
-    /// Where this node has taken over as aggregator: from anybody, what has one of these roots.
+    /// Where this node has taken over as aggregator: what has one of these roots, from anybody.
     pub(super) required: BTreeMap<MemberId, Digest>,
 }
 
-/// Does what the opener of a stream asks for. Gives the owner and the root of a vector that is now complete,
-/// and nothing where a sum was asked for.
+impl Trusted {
+    /// The vector that a request brings, if it may.
+    fn expected(&self, from: MemberId, request: &Request) -> Result<Expected, &'static str> {
+        let (owner, root) = match *request {
+            Request::Upload(_, root) => (from, root),
+            Request::PassOn(_, owner, _) if self.me == Some(owner) => {
+                return Err("this node's own vector, from somebody else");
+            }
+            Request::PassOn(_, owner, root)
+                if self.aggregator == Some(from) || self.required.contains_key(&owner) =>
+            {
+                (owner, Some(root))
+            }
+            Request::PassOn(..) => return Err("vectors of others are taken from the slot's aggregator only"),
+            Request::Fetch(_) => return Err("no vector"),
+        };
+        match self.required.get(&owner) {
+            Some(required) if root.is_some_and(|root| root != *required) => {
+                Err("another vector than the one that was voted for")
+            }
+            required => Ok(Expected { owner, by: from, root: required.copied().or(root) }),
+        }
+    }
+}
+
+/// A vector that is here now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Arrived {
+    pub(super) owner: MemberId,
+    pub(super) root: Digest,
+    /// Whether its owner has sent it.
+    pub(super) from_owner: bool,
+}
+
+/// Does what the opener of a stream asks for. Gives the vector that is here now, and nothing where a sum was asked
+/// for.
 pub(super) async fn serve(
     mut stream: impl AsyncRead + AsyncWrite + Unpin,
     from: MemberId,
@@ -32,33 +68,34 @@ pub(super) async fn serve(
     results: &Results,
     trusted: &Trusted,
     places: &Places,
-) -> io::Result<Option<(MemberId, Digest)>> {
-    let (session, owner, root) = match read_message(&mut stream).await? {
-        Request::Upload(session, root) => (session, from, root),
-        Request::Standby(session, owner)
-            if trusted.aggregator == Some(from) || trusted.required.contains_key(&owner) =>
-        {
-            (session, owner, None)
-        }
-        Request::Standby(..) => {
-            return Err(io::Error::other("vectors of others are taken from the slot's aggregator only"));
-        }
+) -> io::Result<Option<Arrived>> {
+    let request = read_message(&mut stream).await?;
+    let session = match request {
+        Request::Upload(session, _) | Request::PassOn(session, ..) => session,
         Request::Fetch(root) => {
             let sum =
                 results.get(&root).ok_or_else(|| io::Error::other("asked for a sum that is not here"))?;
             return sum.serve(stream).await.map(|()| None);
         }
     };
+    let expected = trusted.expected(from, &request).map_err(io::Error::other)?;
     let intake = intake
         .filter(|intake| intake.session() == session)
         .ok_or_else(|| io::Error::other("an upload for no session of mine"))?;
+    let Expected { owner, by, .. } = expected;
     // the sender's last stream gives up its place
-    let turn = intake.open(owner, from, trusted.required.get(&owner).copied());
+    let turn = intake.senders.turn(owner, by);
     let receive = async {
-        let _place = turn.until_over(places.place(from)).await?;
-        intake.receive(&turn, root, stream).await
+        if trusted.required.contains_key(&owner) {
+            let is_here = || intake.find(&expected).is_some();
+            let bytes = intake.layout().packed_len();
+            let waiting = intake.senders.wait_for_another(owner, bytes, is_here);
+            turn.until_over(async { Ok(waiting.await) }).await?;
+        }
+        let _place = turn.until_over(places.place((by, owner == by))).await?;
+        intake.receive(&turn, expected, stream).await
     };
     let received = ended.run_until_cancelled(receive).await;
     let root = received.ok_or_else(|| io::Error::other("the attempt ended before the upload did"))??;
-    Ok(Some((owner, root)))
+    Ok(Some(Arrived { owner, root, from_owner: owner == by }))
 }

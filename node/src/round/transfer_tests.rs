@@ -1,12 +1,12 @@
 //! Vectors on their way to the aggregator, and sums on their way back, over streams that break, stall and lie.
 
-use std::{collections::BTreeMap, io, sync::Arc, time::Duration};
+use std::{io, sync::Arc, time::Duration};
 
 use consort_protocol::{
     array::Values,
     encoding::Aggregate,
     hash::Digest,
-    ids::{MemberId, SessionId},
+    ids::SessionId,
     messages::{consistency_check::SurvivorSet, masked_input::chunk_digest},
 };
 use tempfile::TempDir;
@@ -40,8 +40,7 @@ struct Aggregator {
     intake: Arc<Intake>,
     results: Arc<Results>,
     ended: CancellationToken,
-    /// Roots of vectors that may come from whoever holds them.
-    required: BTreeMap<MemberId, Digest>,
+    trusted: Arc<Trusted>,
 }
 
 impl Aggregator {
@@ -51,14 +50,22 @@ impl Aggregator {
         let members = round.ids().take(4);
         let intake = Intake::new(SESSION, round.layout.clone(), members, folder.path()).unwrap();
         let results = Arc::new(Results::open(folder.path()).unwrap());
-        let (ended, required) = Default::default();
-        Self { folder, intake: Arc::new(intake), results, ended, required }
+        let (ended, trusted) = Default::default();
+        Self { folder, intake: Arc::new(intake), results, ended, trusted }
     }
 
     /// One that has taken over, and needs the vector of member 0 in particular.
     fn resuming(round: &Round) -> Self {
         let root = round.root(&round.chunks(&round.source(0)));
-        Self { required: [(round.id(0), root)].into(), ..Self::new(round) }
+        let required = [(round.id(0), root)].into();
+        Self { trusted: Arc::new(Trusted { required, ..Trusted::default() }), ..Self::new(round) }
+    }
+
+    /// Member 2, who stands by for this one.
+    fn standing_by(round: &Round, aggregator: usize) -> Self {
+        let (me, aggregator) = (Some(round.id(2)), Some(round.id(aggregator)));
+        let trusted = Trusted { me, aggregator, ..Trusted::default() };
+        Self { trusted: Arc::new(trusted), ..Self::new(round) }
     }
 
     /// Serves a stream of a member, which breaks after `limit` bytes; gives what came of it, and how many
@@ -67,10 +74,10 @@ impl Aggregator {
         let (mut near, far) = stream(limit);
         let (from, intake) = (round.id(number), self.intake.clone());
         let (results, ended) = (self.results.clone(), self.ended.clone());
-        let trusted = Trusted { aggregator: None, required: self.required.clone() };
+        let trusted = self.trusted.clone();
         let served = async move {
             let outcome = serve(&mut near, from, Some(intake), &ended, &results, &trusted, &places()).await;
-            let outcome = outcome.map(|complete| complete.map(|(_, root)| root));
+            let outcome = outcome.map(|complete| complete.map(|it| it.root));
             (outcome, limit - near.reader().limit())
         };
         (far, tokio::spawn(served))
@@ -83,7 +90,9 @@ impl Aggregator {
     }
 
     async fn sum(&self, round: &Round, numbers: &[usize]) -> Digest {
-        let survivors = SurvivorSet(numbers.iter().map(|&number| (round.id(number), [0; 32])).collect());
+        let root = |number| round.root(&round.chunks(&round.source(number)));
+        let survivors = numbers.iter().map(|&number| (round.id(number), root(number)));
+        let survivors = SurvivorSet(survivors.collect());
         let plan = Round::unmasking(numbers.iter().copied());
         let layout = round.layout.clone();
         self.results.clone().sum(self.intake.clone(), layout, survivors, plan).await.unwrap()
@@ -188,10 +197,7 @@ async fn a_vector_that_ends_early_is_not_complete_and_does_not_stand_in_the_way(
     far.write_all(&chunks[5][1..]).await.unwrap();
     drop(far);
     assert_eq!(served.await.unwrap().0.unwrap_err().kind(), io::ErrorKind::UnexpectedEof);
-    assert!(
-        aggregator.intake.resume(round.id(0), round.id(0), None).await.unwrap().finish().is_err(),
-        "one chunk is missing"
-    );
+    assert!(aggregator.intake.complete().is_empty(), "one chunk is missing");
     aggregator.upload(&round, 1).await;
 }
 
@@ -209,7 +215,7 @@ async fn a_chunk_that_could_not_be_summed_is_refused_as_it_arrives() {
     far.write_all(&chunks.concat()).await.unwrap();
     served.await.unwrap().0.unwrap_err();
     assert_eq!(far.read(&mut [0]).await.unwrap(), 0, "not accepted");
-    assert!(aggregator.intake.resume(round.id(0), round.id(0), None).await.unwrap().finish().is_err());
+    assert!(aggregator.intake.complete().is_empty());
 }
 
 #[tokio::test]
@@ -264,83 +270,130 @@ async fn a_newer_stream_of_a_member_takes_over_from_a_stalled_one() {
         .unwrap();
     assert_eq!(served.await.unwrap().0.unwrap(), Some(round.root(&chunks)));
     assert_eq!(began.elapsed().as_secs(), 0, "on the paused clock: nobody waited for a time-out");
-    assert!(stalled.await.unwrap().0.unwrap_err().to_string().contains("another stream"));
+    assert!(stalled.await.unwrap().0.unwrap_err().to_string().contains("newer stream"));
 }
 
-/// Passes on the vector of member 0.
+/// Passes on the vector of member 0, as having this root.
 async fn pass_on(
     mut far: DuplexStream,
     round: &Round,
+    root: Digest,
     chunks: &[Vec<u8>],
     pause: Duration,
 ) -> io::Result<u8> {
-    write_message(&mut far, &Request::Standby(SESSION, round.id(0))).await?;
+    write_message(&mut far, &Request::PassOn(SESSION, round.id(0), root)).await?;
     let first: u32 = read_message(&mut far).await?;
-    for chunk in &chunks[first as usize..] {
+    for chunk in chunks.iter().skip(first as usize) {
         tokio::time::sleep(pause).await;
         far.write_all(chunk).await?;
     }
     far.read_u8().await
 }
 
+/// Whoever has the vector of member 0, and whoever says so.
+struct Holders {
+    round: Round,
+    right: Vec<Vec<u8>>,
+    wrong: Vec<Vec<u8>>,
+    root: Digest,
+}
+
+impl Holders {
+    fn new() -> Self {
+        let round = Round::new();
+        let (right, wrong) = (round.chunks(&round.source(0)), round.chunks(&round.source(1)));
+        Self { root: round.root(&right), round, right, wrong }
+    }
+
+    /// The answer, and how many bytes were read.
+    async fn pass_on(
+        &self,
+        to: &Aggregator,
+        by: usize,
+        chunks: &[Vec<u8>],
+        pause: Duration,
+    ) -> (io::Result<u8>, u64) {
+        let (far, served) = to.serve(&self.round, by, u64::MAX);
+        let answer = pass_on(far, &self.round, self.root, chunks, pause).await;
+        (answer, served.await.unwrap().1)
+    }
+
+    fn is_complete(&self, at: &Aggregator) -> bool {
+        let survivors = SurvivorSet(vec![(self.round.id(0), self.root)]);
+        at.intake.files(&survivors).is_ok()
+    }
+}
+
 /// Or any peer could have the others' uploads begin again for ever.
 #[tokio::test(start_paused = true)]
 async fn whoever_passes_a_vector_on_waits_for_one_that_is_on_its_way() {
-    let round = Round::new();
-    let aggregator = Aggregator::resuming(&round);
-    let chunks = round.chunks(&round.source(0));
-    let (mut far, owner) = aggregator.serve(&round, 0, u64::MAX);
-    write_message(&mut far, &Request::Upload(SESSION, None)).await.unwrap();
-    assert_eq!(read_message::<u32>(&mut far).await.unwrap(), 0);
-    far.write_all(&chunks[..2].concat()).await.unwrap();
-    let (other, second) = aggregator.serve(&round, 1, u64::MAX);
-    let passed = tokio::join!(pass_on(other, &round, &chunks, Duration::ZERO), async {
-        tokio::time::sleep(Duration::from_secs(2)).await;
-        far.write_all(&chunks[2..].concat()).await.unwrap();
-        assert_eq!(far.read_u8().await.unwrap(), ACCEPTED);
+    let holders = Holders::new();
+    let aggregator = Aggregator::resuming(&holders.round);
+    let second = Duration::from_millis(400);
+    let first = holders.pass_on(&aggregator, 0, &holders.right, second);
+    let (first, others) = tokio::join!(first, async {
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        holders.pass_on(&aggregator, 1, &holders.right, Duration::ZERO).await
     });
-    assert_eq!(passed.0.unwrap(), ACCEPTED);
-    assert_eq!(owner.await.unwrap().0.unwrap(), Some(round.root(&chunks)));
-    let (outcome, read) = second.await.unwrap();
-    let asked = consort_protocol::codec::encode(&Request::Standby(SESSION, round.id(0))).unwrap().len() + 2;
-    assert_eq!((outcome.unwrap(), read), (Some(round.root(&chunks)), asked as u64), "it is here by then");
+    assert_eq!((first.0.unwrap(), others.0.unwrap()), (ACCEPTED, ACCEPTED));
+    let asked = Request::PassOn(SESSION, holders.round.id(0), holders.root);
+    let asked = consort_protocol::codec::encode(&asked).unwrap().len() as u64 + 2;
+    assert_eq!(others.1, asked, "it is here by then");
 }
 
+/// Nobody's stream stands in the way of another one with the same vector for long, whatever it brings.
 #[tokio::test(start_paused = true)]
-async fn whoever_dawdles_with_a_vector_that_others_have_gives_way() {
-    let round = Round::new();
-    let aggregator = Aggregator::resuming(&round);
-    let chunks = round.chunks(&round.source(0));
+async fn whoever_dawdles_with_a_vector_holds_nobody_up() {
     for dawdler in [0, 1] {
-        let (far, slow) = aggregator.serve(&round, dawdler, u64::MAX);
-        let (other, second) = aggregator.serve(&round, 2, u64::MAX);
-        let slowly = pass_on(far, &round, &chunks[..3], Duration::from_secs(9));
+        let holders = Holders::new();
+        let aggregator = Aggregator::resuming(&holders.round);
+        let began = tokio::time::Instant::now();
+        let slowly = holders.pass_on(&aggregator, dawdler, &holders.wrong, Duration::from_secs(9));
         let (slowly, passed) = tokio::join!(slowly, async {
             tokio::time::sleep(Duration::from_secs(1)).await;
-            pass_on(other, &round, &chunks, Duration::ZERO).await
+            let passed = holders.pass_on(&aggregator, 2, &holders.right, Duration::ZERO).await;
+            (passed, began.elapsed().as_secs())
         });
-        assert!(slowly.is_err() || dawdler == 1, "it was cut off, or there was nothing left to do");
-        assert_eq!(passed.unwrap(), ACCEPTED);
-        assert_eq!(second.await.unwrap().0.unwrap(), Some(round.root(&chunks)));
-        drop(slow);
+        assert_eq!(passed.0.0.unwrap(), ACCEPTED);
+        assert!(passed.1 < 9, "after {} s", passed.1);
+        assert!(slowly.0.is_err() && holders.is_complete(&aggregator));
     }
 }
 
 #[tokio::test]
-async fn another_vector_than_the_certified_one_is_replaced_even_its_owners() {
-    let round = Round::new();
-    let aggregator = Aggregator::resuming(&round);
-    let (right, wrong) = (round.chunks(&round.source(0)), round.chunks(&round.source(1)));
+async fn another_vector_than_the_one_that_was_voted_for_is_dropped_even_its_owners() {
+    let holders = Holders::new();
+    let aggregator = Aggregator::resuming(&holders.round);
     for liar in [0, 1] {
-        let (far, served) = aggregator.serve(&round, liar, u64::MAX);
-        pass_on(far, &round, &wrong, Duration::ZERO).await.unwrap();
-        assert_eq!(served.await.unwrap().0.unwrap(), Some(round.root(&wrong)));
+        assert!(holders.pass_on(&aggregator, liar, &holders.wrong, Duration::ZERO).await.0.is_err());
     }
-    for _ in 0..2 {
-        let (far, served) = aggregator.serve(&round, 2, u64::MAX);
-        pass_on(far, &round, &right, Duration::ZERO).await.unwrap();
-        assert_eq!(served.await.unwrap().0.unwrap(), Some(round.root(&right)));
-    }
+    let (mut far, served) = aggregator.serve(&holders.round, 0, u64::MAX);
+    write_message(&mut far, &Request::Upload(SESSION, Some([7; 32]))).await.unwrap();
+    assert!(served.await.unwrap().0.unwrap_err().to_string().contains("voted for"));
+    assert!(!holders.is_complete(&aggregator));
+    assert_eq!(holders.pass_on(&aggregator, 2, &holders.right, Duration::ZERO).await.0.unwrap(), ACCEPTED);
+    assert!(holders.is_complete(&aggregator));
+}
+
+/// What a standby has signed for stays, whatever its owner sends afterwards; and the owner's stream keeps the
+/// aggregator's out at no time.
+#[tokio::test(start_paused = true)]
+async fn an_owner_does_not_take_back_what_a_standby_holds() {
+    let holders = Holders::new();
+    let standby = Aggregator::standing_by(&holders.round, 3);
+    let (mut far, open) = standby.serve(&holders.round, 0, u64::MAX);
+    write_message(&mut far, &Request::Upload(SESSION, None)).await.unwrap();
+    assert_eq!(read_message::<u32>(&mut far).await.unwrap(), 0);
+    let passed = holders.pass_on(&standby, 3, &holders.right, Duration::ZERO).await;
+    assert_eq!(passed.0.unwrap(), ACCEPTED);
+    far.write_all(&holders.wrong.concat()).await.unwrap();
+    assert_eq!(open.await.unwrap().0.unwrap(), Some(holders.round.root(&holders.wrong)));
+    assert!(holders.is_complete(&standby), "both are kept");
+    // nobody else has a vector of another member, and none of this node's own comes from anybody
+    assert!(holders.pass_on(&standby, 2, &holders.right, Duration::ZERO).await.0.is_err());
+    let (mut far, served) = standby.serve(&holders.round, 3, u64::MAX);
+    write_message(&mut far, &Request::PassOn(SESSION, holders.round.id(2), [0; 32])).await.unwrap();
+    assert!(served.await.unwrap().0.unwrap_err().to_string().contains("own vector"));
 }
 
 #[tokio::test(start_paused = true)]

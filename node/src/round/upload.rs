@@ -24,7 +24,7 @@ use crate::network::Network;
 
 use super::{
     bulk::{ACCEPTED, Request, patient, read_message, write_message},
-    intake::Intake,
+    intake::{Expected, Intake},
 };
 
 /// Batches that wait for the stream.
@@ -67,11 +67,13 @@ pub(super) async fn upload(source: Arc<Source>, to: MemberId, network: Network) 
 
 /// The aggregator's own vector takes the same way without a network.
 pub(super) async fn deposit(source: Arc<Source>, me: MemberId, intake: Arc<Intake>) -> io::Result<Digest> {
-    let mut batches = mask_from(source.clone(), 0);
-    let mut deposit = intake.resume(me, me, source.root).await?;
-    if let (Some(root), true) = (source.root, deposit.is_complete()) {
+    let expected = Expected { owner: me, by: me, root: source.root };
+    if let Some(root) = intake.find(&expected) {
         return Ok(root);
     }
+    let turn = intake.senders.turn(me, me);
+    let mut deposit = intake.deposit(&turn, expected).await?;
+    let mut batches = mask_from(source.clone(), deposit.next_index());
     while let Some(batch) = batches.recv().await {
         for chunk in batch? {
             deposit.append(chunk.packed).await?;

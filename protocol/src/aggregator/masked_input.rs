@@ -2,7 +2,7 @@
 //!
 //! A member survives when
 //! 1. its statement passes [`check_masked_input`] and is the only one it made;
-//! 2. its whole vector is here, and its root is the one in the statement.
+//! 2. its whole vector is here, from itself or passed on, and its root is the one in the statement.
 //!
 //! Vectors are passed on to standbys as they arrive; the survivors are proposed once enough standbys have
 //! signed that they hold all of them. Where an earlier slot's votes require a set, it is the survivors. Where the guard
@@ -53,7 +53,10 @@ pub(super) struct MaskedInput {
     verifiers: Verifiers,
     required: Option<Required>,
     statements: BTreeMap<MemberId, Signed<Statement>>,
+    /// Roots of the vectors that members have sent themselves.
     roots: BTreeMap<MemberId, Digest>,
+    /// Whose vectors others have passed on, with their roots: whoever does that may have spoilt them.
+    passed_on: BTreeSet<(MemberId, Digest)>,
     /// Members whose vector is not the one they signed.
     refused: BTreeSet<MemberId>,
     standbys: Standbys,
@@ -90,6 +93,7 @@ impl MaskedInput {
             required,
             statements,
             roots: BTreeMap::new(),
+            passed_on: BTreeSet::new(),
             refused: BTreeSet::new(),
             standbys,
             chosen: None,
@@ -123,12 +127,20 @@ impl MaskedInput {
         if !self.mask_set.contains(&from) {
             return Err(FaultKind::Stranger(from));
         }
-        // it may have come from somebody else, who spoilt it: its owner is not to blame
+        // what is required may still come from whoever holds it
         if self.required_root(&from).is_some_and(|required| required != root) {
             return Ok(());
         }
         self.roots.entry(from).or_insert(root);
         self.compare(from, out)
+    }
+
+    /// Somebody has passed on a vector as this member's.
+    pub(super) fn passed_on(&mut self, of: MemberId, root: Digest, out: &mut Outputs) {
+        if self.mask_set.contains(&of) {
+            self.passed_on.insert((of, root));
+            self.is_here(of, out);
+        }
     }
 
     /// Root of the vector that has to be a member's, where earlier votes require a set.
@@ -259,21 +271,25 @@ impl MaskedInput {
     }
 
     fn survives(&self, id: &MemberId) -> bool {
-        let signed = self.statements.get(id).map(|statement| &statement.body.root);
-        signed.is_some() && (signed == self.roots.get(id) || !checked(Check::VectorRoot))
+        let Some(signed) = self.statements.get(id).map(|statement| statement.body.root) else { return false };
+        let sent = self.roots.get(id);
+        sent == Some(&signed) || self.passed_on.contains(&(*id, signed)) || !checked(Check::VectorRoot)
+    }
+
+    fn is_here(&mut self, member: MemberId, out: &mut Outputs) -> bool {
+        let here = self.survives(&member);
+        if let Some(statement) = self.statements.get(&member).filter(|_| here) {
+            self.standbys.here(member, statement.body.root, out);
+        }
+        here
     }
 
     fn compare(&mut self, from: MemberId, out: &mut Outputs) -> Result<(), FaultKind> {
-        match (self.statements.get(&from), self.roots.get(&from)) {
-            (Some(statement), Some(root)) if statement.body.root != *root && checked(Check::VectorRoot) => {
-                // vectors that are here may be reported again
-                if self.refused.insert(from) { Err(FaultKind::Root) } else { Ok(()) }
-            }
-            (Some(_), Some(_)) => {
-                self.standbys.here(from, out);
-                Ok(())
-            }
-            _ => Ok(()),
+        let both = self.statements.contains_key(&from) && self.roots.contains_key(&from);
+        // vectors that are here may be reported again
+        if !self.is_here(from, out) && both && self.refused.insert(from) {
+            return Err(FaultKind::Root);
         }
+        Ok(())
     }
 }

@@ -7,6 +7,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::{
+    hash::Digest,
     ids::MemberId,
     io::Output,
     messages::{
@@ -25,7 +26,7 @@ pub(super) struct Standbys {
     /// Everybody who could stand by, in the order in which they are asked.
     candidates: Vec<MemberId>,
     chosen: BTreeSet<MemberId>,
-    here: Vec<MemberId>,
+    here: Vec<(MemberId, Digest)>,
     asked: BTreeSet<MemberId>,
     receipts: BTreeMap<MemberId, Signed<StandbyReceipt>>,
 }
@@ -50,13 +51,13 @@ impl Standbys {
     }
 
     /// A vector is here: the standbys get it.
-    pub(super) fn here(&mut self, vector: MemberId, out: &mut Outputs) {
-        if self.here.contains(&vector) {
+    pub(super) fn here(&mut self, vector: MemberId, root: Digest, out: &mut Outputs) {
+        if self.here.contains(&(vector, root)) {
             return;
         }
-        self.here.push(vector);
+        self.here.push((vector, root));
         for to in self.chosen.iter().filter(|to| **to != vector) {
-            out.push(Output::PassOn { vector, to: *to });
+            out.push(Output::PassOn { vector, root, to: *to });
         }
     }
 
@@ -82,8 +83,8 @@ impl Standbys {
             let free = |id: &&MemberId| !self.chosen.contains(id) && !seat.absent.contains(id);
             let Some(next) = self.candidates.iter().find(free).copied() else { break };
             self.chosen.insert(next);
-            for vector in self.here.iter().filter(|vector| **vector != next) {
-                out.push(Output::PassOn { vector: *vector, to: next });
+            for (vector, root) in self.here.iter().filter(|(vector, _)| *vector != next) {
+                out.push(Output::PassOn { vector: *vector, root: *root, to: next });
             }
         }
         for standby in self.chosen.difference(&self.asked) {

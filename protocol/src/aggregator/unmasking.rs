@@ -3,7 +3,7 @@
 //! A reveal is taken when
 //! 1. it comes from the member of the mask set that signed it, for this session and the certified set;
 //! 2. of each survivor it reveals the self mask's share, of each other dealer the mask key's, of nobody
-//!    outside of the mask set anything.
+//!    outside of the mask set anything. Who reveals of others on the roster may have accepted another mask set.
 //!
 //! Secrets are reconstructed from the first threshold of shares and compared with C₀. Only where that
 //! fails are the shares checked one by one; whoever revealed a wrong one is named and left out.
@@ -91,10 +91,15 @@ impl Unmasking {
         }
         let right_kind = |(dealer, share): (&MemberId, &RevealedShare)| {
             let survived = self.certificate.survivors.contains(dealer);
-            self.mask_set.contains(dealer) && survived == matches!(share, RevealedShare::SelfMask(_))
+            let on_roster = self.session.position(dealer).is_some();
+            on_roster && survived == matches!(share, RevealedShare::SelfMask(_))
         };
         if !shares.iter().all(right_kind) && checked(Check::RevealedKind) {
             return Err(FaultKind::RevealKind);
+        }
+        // whoever was shown another mask set answers for those in there
+        if !shares.keys().all(|dealer| self.mask_set.contains(dealer)) {
+            return Err(FaultKind::MaskSet);
         }
         reveal.verify().map_err(|_| FaultKind::Signature)?;
         if self.answered.insert(from) {

@@ -56,7 +56,10 @@ pub enum ManifestError {
     #[error("epoch 0 names a manifest before it, but it is the first")]
     Beginning,
     /// Founders have not signed.
-    #[error("not signed by {}: a first manifest needs the signature of every member", list(missing))]
+    #[error(
+        "not signed by {}: a first manifest needs the signature of every member; where they have signed copies, `consort consortium merge` puts them together",
+        list(missing)
+    )]
     Unsigned {
         /// Names of those who are missing.
         missing: Vec<String>,
@@ -76,6 +79,9 @@ pub enum ManifestError {
         /// Names of those who have not signed.
         missing: Vec<String>,
     },
+    /// Several signatures, and none verifies.
+    #[error("its signatures do not verify: it was edited after signing; take a copy as it was signed")]
+    Edited,
     /// A signature that does not verify, or by nobody on the list.
     #[error(
         "the signature of {0} does not verify on this manifest: it was edited after signing, or signed by another key"

@@ -81,7 +81,11 @@ impl Policy {
             return refuse("clip", &self.clip, "a positive number".into());
         }
         if !(-MAX_STEP_LOG2..=MAX_STEP_LOG2).contains(&self.step_log2) {
-            return refuse("step", &self.step_log2, format!("2^-{MAX_STEP_LOG2} to 2^{MAX_STEP_LOG2}"));
+            return refuse(
+                "step",
+                &format!("2^{}", self.step_log2),
+                format!("2^-{MAX_STEP_LOG2} to 2^{MAX_STEP_LOG2}"),
+            );
         }
         let positive = [
             ("integer_bound", self.integer_bound.unwrap_or(1)),
@@ -93,13 +97,10 @@ impl Policy {
                 return refuse(key, &set, "at least 1".into());
             }
         }
-        for (key, milliseconds) in [("gather", self.gather_ms), ("deadlines", self.deadline_ms)] {
-            if milliseconds > DAY_MS || (key == "deadlines" && milliseconds == 0) {
-                return refuse(
-                    key,
-                    &milliseconds,
-                    "at most a day, and for deadlines more than nothing".into(),
-                );
+        for (key, milliseconds, least) in [("gather", self.gather_ms, 0), ("deadlines", self.deadline_ms, 1)]
+        {
+            if !(least..=DAY_MS).contains(&milliseconds) {
+                return refuse(key, &format!("{milliseconds} ms"), format!("{least} ms to a day (24h)"));
             }
         }
         Ok(())

@@ -155,8 +155,8 @@ impl Playing {
         if to == seat.me || seat.absent.contains(&to) || self.ballot.has_given_up() {
             return;
         }
-        for vector in self.standing_by.orphans(seat, &survivors).into_iter().filter(wanted) {
-            out.push(Output::PassOn { vector, to });
+        for (vector, root) in self.standing_by.orphans(seat, &survivors).filter(|(owner, _)| wanted(owner)) {
+            out.push(Output::PassOn { vector: *vector, root: *root, to });
         }
     }
 

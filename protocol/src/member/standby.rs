@@ -7,7 +7,7 @@
 //! Where a later slot is for a set that was voted for, whoever holds vectors of it passes on those whose
 //! owners are gone to its aggregator: it may not have been a standby itself.
 
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 
 use crate::{
     fault::FaultKind,
@@ -28,7 +28,8 @@ use super::Refused;
 /// What a standby holds, and what it was asked for.
 #[derive(Default)]
 pub(super) struct StandingBy {
-    held: BTreeMap<MemberId, Digest>,
+    /// Members and the roots of vectors that are here as theirs.
+    held: BTreeSet<(MemberId, Digest)>,
     asked: Option<StandbyRequest>,
 }
 
@@ -50,16 +51,20 @@ impl StandingBy {
 
     /// Whether every vector of the set is here.
     pub(super) fn holds(&self, seat: &Seat, mine: Option<Digest>, survivors: &SurvivorSet) -> bool {
-        survivors.0.iter().all(|(member, root)| {
-            let held = if *member == seat.me { mine.as_ref() } else { self.held.get(member) };
-            held == Some(root)
+        survivors.0.iter().all(|vector| match vector.0 == seat.me {
+            true => mine == Some(vector.1),
+            false => self.held.contains(vector),
         })
     }
 
     /// Vectors of these survivors that are here and whose owners cannot send them again.
-    pub(super) fn orphans(&self, seat: &Seat, survivors: &SurvivorSet) -> Vec<MemberId> {
+    pub(super) fn orphans<'a>(
+        &'a self,
+        seat: &'a Seat,
+        survivors: &'a SurvivorSet,
+    ) -> impl Iterator<Item = &'a (MemberId, Digest)> {
         let gone = survivors.0.iter().filter(|(owner, _)| *owner != seat.me && seat.absent.contains(owner));
-        gone.filter(|(owner, root)| self.held.get(owner) == Some(root)).map(|(owner, _)| *owner).collect()
+        gone.filter(|vector| self.held.contains(vector))
     }
 
     /// A vector is here.
@@ -67,10 +72,10 @@ impl StandingBy {
         &mut self,
         seat: &Seat,
         mine: Option<Digest>,
-        (member, root): (MemberId, Digest),
+        vector: (MemberId, Digest),
         out: &mut Outputs,
     ) -> Result<(), AbortReason> {
-        self.held.insert(member, root);
+        self.held.insert(vector);
         self.confirm(seat, mine, out)
     }
 

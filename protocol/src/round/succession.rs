@@ -3,10 +3,24 @@
 use super::*;
 use crate::{
     certificate::check_abandonment,
-    messages::{advertise_keys::Roster, failover::ShownTimeout},
+    messages::{
+        advertise_keys::Roster,
+        failover::{Passage, ShownTimeout, Timeout},
+        share_keys::MaskSet,
+    },
     mutation::{Check, checked},
     roster::Session,
 };
+
+/// A session that I have heard of while my keys were out for a later slot.
+pub(super) struct Aside {
+    session: Session,
+    /// Who has given up slots of it, and what they show for that.
+    shown: BTreeMap<MemberId, Shown>,
+}
+
+/// A [`ShownTimeout`] without the session, which is the same for all.
+type Shown = (Signed<Timeout>, Option<Signed<MaskSet>>, Vec<Passage>);
 
 impl Round {
     /// A member has given up the slot before one of mine.
@@ -25,8 +39,8 @@ impl Round {
         let session = match bound {
             Some(session) if session.id() == shown.timeout.body.session => session,
             Some(_) => return,
-            // it is for the next in order, who passes the roster on
-            None if self.holder(shown.timeout.body.slot.saturating_add(1)) != Some(self.me) => return,
+            None if !self.is_next(&shown) => return,
+            None if self.is_elsewhere(from, &shown.session.roster) => return self.put_aside(from, shown),
             None => match self.bind(&shown.session.roster, now, rng, deeds) {
                 Some(session) => session,
                 None => return,
@@ -81,21 +95,72 @@ impl Round {
         rng: &mut impl CryptoRng,
         deeds: &mut Deeds,
     ) {
-        let is_member = self.setup.manifest.contains(&from);
-        if !self.over && !self.is_bound() && is_member && self.may_follow(from, roster) {
+        if self.over || self.is_bound() || !self.setup.manifest.contains(&from) {
+            return;
+        }
+        if self.is_elsewhere(from, roster) {
+            self.keep_aside(roster);
+        } else {
             self.bind(roster, now, rng, deeds);
         }
     }
 
-    /// While its keys are out for one slot, a node follows the roster of an earlier one only where the slot's holder
-    /// does. Or whoever made the earlier one could show it to half of the members just before the slot's own roster
-    /// arrives, and neither would have a quorum.
-    fn may_follow(&self, from: MemberId, roster: &Signed<Roster>) -> bool {
+    /// Whether my keys are out for a later slot than this roster's, whose holder does not follow it, as far as I know.
+    /// Then it has to wait until that slot is over: whoever made it could show it to half of the members just before
+    /// the slot's own roster arrives, and neither would have a quorum.
+    fn is_elsewhere(&self, from: MemberId, roster: &Signed<Roster>) -> bool {
         let Some(waiting) = self.member.as_ref().filter(|member| member.advertised().is_some()) else {
-            return true;
+            return false;
         };
+        let holder = self.holder(waiting.slot());
         let earlier = self.advertised.get(&roster.body.contract).map(|(terms, _)| terms.contract().slot);
-        earlier.is_some_and(|earlier| earlier >= waiting.slot() || self.holder(waiting.slot()) == Some(from))
+        earlier.is_none_or(|earlier| earlier < waiting.slot())
+            && holder != Some(from)
+            && holder != Some(self.me)
+    }
+
+    /// Whether I am the next in order on this roster after the slot that is given up.
+    fn is_next(&self, shown: &ShownTimeout) -> bool {
+        let listed = |id: &MemberId| {
+            let advertisements = &shown.session.roster.body.advertisements;
+            advertisements.binary_search_by_key(id, |advertisement| advertisement.signer).is_ok()
+        };
+        let later = shown.timeout.body.slot.saturating_add(1)..;
+        later.map_while(|slot| self.holder(slot)).find(listed) == Some(self.me)
+    }
+
+    fn put_aside(&mut self, from: MemberId, shown: ShownTimeout) {
+        let ShownTimeout { timeout, session, mask_set, history } = shown;
+        if let Some(aside) = self.keep_aside(&session.roster)
+            && timeout.body.session == aside.session.id()
+            && aside.session.position(&from).is_some()
+        {
+            aside.shown.insert(from, (timeout, mask_set, history));
+        }
+    }
+
+    /// The first roster of an earlier slot that I am on is remembered.
+    fn keep_aside(&mut self, roster: &Signed<Roster>) -> Option<&mut Aside> {
+        if self.aside.is_none() {
+            let session = self.session_of(roster)?;
+            self.aside = Some(Aside { session, shown: BTreeMap::new() });
+        }
+        self.aside.as_mut().filter(|aside| aside.session.roster().digest() == roster.digest())
+    }
+
+    /// The slot that kept me is over, without a roster. Gives whether there was another to follow.
+    pub(super) fn follow_aside(&mut self, now: Now, rng: &mut impl CryptoRng, deeds: &mut Deeds) -> bool {
+        let Some(Aside { session, shown }) = self.aside.take() else { return false };
+        if session.terms().contract().attempt != self.attempt || self.over {
+            return false;
+        }
+        let proof = session.proof();
+        self.look_on(session, now, rng, deeds);
+        for (from, (timeout, mask_set, history)) in shown {
+            let shown = ShownTimeout { timeout, session: proof.clone(), mask_set, history };
+            self.timeout(from, shown, now, rng, deeds);
+        }
+        self.is_bound()
     }
 
     /// Accepts a roster from somebody who passes it on. It may have overtaken its author's message: while the
@@ -143,18 +208,27 @@ impl Round {
         rng: &mut impl CryptoRng,
         deeds: &mut Deeds,
     ) -> Option<Arc<Session>> {
+        let session = self.session_of(roster)?;
+        self.look_on(session, now, rng, deeds);
+        self.session()
+    }
+
+    /// The session of a roster of this attempt, if I am on it with what I advertised.
+    fn session_of(&self, roster: &Signed<Roster>) -> Option<Session> {
         let (terms, advertisement) = self.advertised.get(&roster.body.contract)?;
         let session = Session::new(terms.clone(), roster, &self.setup.seen).ok()?;
         let mine = session.position(&self.me).and_then(|at| roster.body.advertisements.get(at));
-        if mine.map(Signed::digest).as_ref() != Some(advertisement) && checked(Check::OwnAdvertisement) {
-            return None;
-        }
+        let as_signed = mine.map(Signed::digest).as_ref() == Some(advertisement);
+        (as_signed || !checked(Check::OwnAdvertisement)).then_some(session)
+    }
+
+    fn look_on(&mut self, session: Session, now: Now, rng: &mut impl CryptoRng, deeds: &mut Deeds) {
         let slot = self.current_slot();
-        let given_up = terms.contract().slot.max(slot.saturating_sub(1));
+        let given_up = session.terms().contract().slot.max(slot.saturating_sub(1));
         if self.holder(slot) == Some(self.me) {
             let others = session.participants().iter().map(|participant| participant.id);
             for member in others.filter(|id| *id != self.me) {
-                let message = Message::Roster(Box::new(roster.clone()));
+                let message = Message::Roster(Box::new(session.roster().clone()));
                 deeds.push((Role::Aggregator, Output::Send(member, Box::new(message))));
             }
         }
@@ -169,7 +243,6 @@ impl Round {
         self.member = Some(member);
         self.take(Role::Member, outputs, now, rng, deeds);
         self.tell_who_left(now, rng, deeds);
-        self.member.as_ref().and_then(Member::session).cloned()
     }
 
     /// An attempt was abandoned.

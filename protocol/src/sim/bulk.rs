@@ -16,16 +16,26 @@ pub(super) type Chunks = Vec<Vec<u8>>;
 /// What one node holds.
 #[derive(Default)]
 pub(super) struct Store {
-    vectors: BTreeMap<(SessionId, MemberId), Chunks>,
+    vectors: BTreeMap<(SessionId, MemberId), Vector>,
     sums: BTreeMap<Digest, Chunks>,
 }
 
+/// A member's vector.
+#[derive(Clone)]
+pub(super) struct Vector {
+    pub(super) chunks: Chunks,
+    /// Whether it came from its owner.
+    pub(super) from_owner: bool,
+}
+
 impl Store {
-    pub(super) fn keep_vector(&mut self, session: SessionId, member: MemberId, chunks: Chunks) {
-        self.vectors.insert((session, member), chunks);
+    pub(super) fn keep_vector(&mut self, session: SessionId, member: MemberId, vector: Vector) {
+        let from_owner =
+            vector.from_owner || self.vectors.get(&(session, member)).is_some_and(|it| it.from_owner);
+        self.vectors.insert((session, member), Vector { from_owner, ..vector });
     }
 
-    pub(super) fn vector(&self, session: SessionId, member: MemberId) -> Option<&Chunks> {
+    pub(super) fn vector(&self, session: SessionId, member: MemberId) -> Option<&Vector> {
         self.vectors.get(&(session, member))
     }
 

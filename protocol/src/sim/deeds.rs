@@ -38,7 +38,7 @@ impl<H: Host> Simulation<'_, H> {
                     self.fetch();
                 }
                 Output::Receive(session, members) => self.receive(id, session, &members),
-                Output::PassOn { vector, to } => self.pass_on(id, vector, to),
+                Output::PassOn { vector, root, to } => self.pass_on(id, vector, root, to),
                 Output::Unmask(survivors, plan) => self.unmask(id, &survivors, &plan),
                 Output::Audit(published, plan) => self.audit(id, &published, &plan),
                 Output::Declined { who, reason, .. } if who == id => {

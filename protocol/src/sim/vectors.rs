@@ -12,7 +12,7 @@ use crate::{
 };
 
 use super::{
-    bulk::{Chunks, decode, digests_of, root_of},
+    bulk::{Chunks, Vector, decode, digests_of, root_of},
     host::Host,
     network::Simulation,
     violation::Violation,
@@ -31,7 +31,8 @@ impl<H: Host> Simulation<'_, H> {
         let chunks = self.host.mask(input, plan, self.terms.layout());
         let root = root_of(self.terms.layout(), &chunks);
         self.host.end(id, Role::Member, Phase::MaskedInput);
-        self.keep(id, session, id, chunks.clone());
+        let vector = Vector { chunks: chunks.clone(), from_owner: true };
+        self.keep(id, session, id, vector.clone());
         if !self.reaches(&id, &to) {
             return;
         }
@@ -41,42 +42,47 @@ impl<H: Host> Simulation<'_, H> {
         self.host.end(to, Role::Aggregator, Phase::MaskedInput);
         self.oracle.vector(session, id, &chunks);
         self.report.vectors.insert(id, chunks.clone());
-        self.keep(to, session, id, chunks);
+        self.keep(to, session, id, vector);
+        self.handle(to, Role::Member, Input::Done(Work::Held(id, received)));
         self.handle(to, Role::Aggregator, Input::Done(Work::Received(id, received)));
     }
 
-    fn keep(&mut self, at: MemberId, session: SessionId, member: MemberId, chunks: Chunks) {
+    fn keep(&mut self, at: MemberId, session: SessionId, member: MemberId, vector: Vector) {
         if let Some(node) = self.nodes.get_mut(&at) {
-            node.store.keep_vector(session, member, chunks);
+            node.store.keep_vector(session, member, vector);
         }
     }
 
     pub(super) fn receive(&mut self, id: MemberId, session: SessionId, members: &[MemberId]) {
         for member in members {
             let Some(node) = self.nodes.get(&id) else { return };
-            if let Some(root) =
-                node.store.vector(session, *member).map(|chunks| root_of(self.terms.layout(), chunks))
-            {
-                self.handle(id, Role::Aggregator, Input::Done(Work::Received(*member, root)));
-            }
+            let Some(vector) = node.store.vector(session, *member) else { continue };
+            let root = root_of(self.terms.layout(), &vector.chunks);
+            let work = match vector.from_owner {
+                true => Work::Received(*member, root),
+                false => Work::PassedOn(*member, root),
+            };
+            self.handle(id, Role::Aggregator, Input::Done(work));
         }
     }
 
-    pub(super) fn pass_on(&mut self, id: MemberId, vector: MemberId, to: MemberId) {
+    pub(super) fn pass_on(&mut self, id: MemberId, vector: MemberId, root: Digest, to: MemberId) {
         let Some(session) = self.session_of(id).filter(|_| self.reaches(&id, &to)) else { return };
         let stored = self.nodes.get(&id).and_then(|node| node.store.vector(session, vector)).cloned();
-        let Some(chunks) = stored else { return };
-        let root = root_of(self.terms.layout(), &chunks);
-        self.keep(to, session, vector, chunks);
+        let Some(stored) = stored.filter(|it| root_of(self.terms.layout(), &it.chunks) == root) else {
+            return;
+        };
+        self.keep(to, session, vector, Vector { from_owner: false, ..stored });
         self.handle(to, Role::Member, Input::Done(Work::Held(vector, root)));
-        self.handle(to, Role::Aggregator, Input::Done(Work::Received(vector, root)));
+        self.handle(to, Role::Aggregator, Input::Done(Work::PassedOn(vector, root)));
     }
 
     pub(super) fn unmask(&mut self, id: MemberId, survivors: &SurvivorSet, plan: &MaskPlan) {
         let Some(session) = self.session_of(id).or_else(|| self.last_session(id)) else { return };
         let Some(node) = self.nodes.get_mut(&id) else { return };
         let stored = survivors.ids().map(|member| node.store.vector(session, member));
-        let Some(vectors) = stored.map(|chunks| chunks.map(Vec::as_slice)).collect::<Option<Vec<_>>>() else {
+        let vectors = stored.map(|vector| vector.map(|it| it.chunks.as_slice()));
+        let Some(vectors) = vectors.collect::<Option<Vec<_>>>() else {
             return;
         };
         self.host.begin();
@@ -142,7 +148,8 @@ impl<H: Host> Simulation<'_, H> {
         let (session, layout) = (published.sum.body.session, self.terms.layout());
         let Some(node) = self.nodes.get(&id) else { return };
         let stored = survivors.ids().map(|member| node.store.vector(session, member));
-        let Some(vectors) = stored.map(|chunks| chunks.map(Vec::as_slice)).collect::<Option<Vec<_>>>() else {
+        let vectors = stored.map(|vector| vector.map(|it| it.chunks.as_slice()));
+        let Some(vectors) = vectors.collect::<Option<Vec<_>>>() else {
             return;
         };
         let Some(sum) = node.store.sum(&root) else { return };

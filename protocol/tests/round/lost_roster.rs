@@ -138,15 +138,17 @@ fn a_roster_that_comes_late_splits_nobody_off() {
     let session = |world: &World, id: &MemberId| world.rounds[id].member()?.session().cloned();
     let hidden = session(&world, &first).unwrap();
     let identity = setting.consortium.identities.iter().find(|identity| identity.id() == first).unwrap();
-    let timeout = Timeout { session: hidden.id(), slot: 0, mask_set: None, vote: None };
-    let shown = ShownTimeout {
-        timeout: Signed::new(timeout, identity).unwrap(),
-        session: hidden.proof(),
-        mask_set: None,
-        history: Vec::new(),
-    };
     for half in others.iter().skip(1).step_by(2) {
-        world.feed(*half, Input::Message(first, Box::new(Message::Timeout(Box::new(shown.clone())))));
+        // of whichever slot it is the next one's turn
+        let slot = order.iter().position(|id| id == half).unwrap() as u32 - 1;
+        let timeout = Timeout { session: hidden.id(), slot, mask_set: None, vote: None };
+        let shown = ShownTimeout {
+            timeout: Signed::new(timeout, identity).unwrap(),
+            session: hidden.proof(),
+            mask_set: None,
+            history: Vec::new(),
+        };
+        world.feed(*half, Input::Message(first, Box::new(Message::Timeout(Box::new(shown)))));
         let roster = Message::Roster(Box::new(hidden.roster().clone()));
         world.feed(*half, Input::Message(*half, Box::new(roster)));
     }
@@ -156,4 +158,41 @@ fn a_roster_that_comes_late_splits_nobody_off() {
         others.iter().map(|id| session(&world, id).map(|session| session.id())).collect();
     assert_eq!(sessions.len(), 1, "{sessions:?}");
     assert!(!sessions.contains(&None) && !sessions.contains(&Some(hidden.id())));
+}
+
+/// The second in order is not on the roster, and makes none: whoever has kept the roster aside goes on with it, the
+/// next one on it first.
+#[test]
+fn a_roster_that_was_kept_aside_is_followed_once_the_slot_is_over() {
+    let setting = setting(8, 11);
+    let order = election::order(&setting.consortium.manifest, setting.terms.contract().round);
+    let [first, second, third] = [order[0], order[1], order[2]];
+    let mut world = World::new(&setting);
+    let knows = |id: &MemberId| order[3..6].contains(id);
+    world.deliver(|from, to, message| match message {
+        Message::Advertise(_) => from == second && to == first,
+        Message::Roster(_) => from == first && to != first && !knows(&to),
+        _ => false,
+    });
+    // it is late with its advertisement, and the roster is made without it
+    world.feed(first, Input::Lost(second));
+    world.deliver(|from, to, message| {
+        matches!(message, Message::Roster(_)) && from == first && to != first && !knows(&to)
+    });
+    assert!(order[3..6].iter().all(|id| world.rounds[id].is_bound()));
+    world.rounds.remove(&first);
+    // those without the roster turn to the second, and have their keys out when they hear of it
+    let others: Vec<MemberId> = order[1..].iter().copied().filter(|id| !knows(id)).collect();
+    for other in &others {
+        world.feed(*other, Input::Lost(first));
+    }
+    world.deliver(|_, to, _| to == first);
+    for other in order[3..6].to_vec() {
+        world.feed(other, Input::Lost(first));
+    }
+    world.deliver(|_, to, _| to == first);
+    assert!(!world.rounds[&third].is_bound() && world.opened.is_empty());
+    world.dies(second);
+    world.deliver(|_, to, _| to == first || to == second);
+    assert_eq!(world.opened.first(), Some(&(third, 2)), "{:?}", world.opened);
 }

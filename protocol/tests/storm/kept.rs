@@ -139,3 +139,11 @@ fn a_roster_under_a_broken_signature_does_not_stand_for_the_true_one() {
     ];
     assert_eq!(violations(&run(&storm)), Vec::<String>::new());
 }
+
+/// Whoever was shown the other of two mask sets reveals of those in there, and is not to blame.
+#[test]
+fn whoever_reveals_under_another_mask_set_is_not_blamed() {
+    let weather = Weather { breaks: 1, delays: 7, repeats: 0 };
+    let storm = storm(213_305, 7, weather, &[(0, Lie::TwoMaskSets), (4, Lie::WrongKind)]);
+    assert_eq!(violations(&run(&storm)), Vec::<String>::new());
+}

@@ -28,9 +28,8 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
     let tally = draft.tally().map_err(fails)?;
     if !home.consortium().exists() {
         return Err(Failure::Unusable(format!(
-            "{} has no consortium yet: start the node with `consort run --home DIR --consortium {}`",
-            arguments.home.display(),
-            file.display()
+            "{home} has no consortium yet: start the node with the manifest that is in force (`consort run --home {home} --consortium FILE`), then adopt this one",
+            home = arguments.home.display()
         )));
     }
     follows_home(&draft, &home).map_err(fails)?;

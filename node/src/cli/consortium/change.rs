@@ -126,5 +126,5 @@ fn propose(
         Some(before) => Draft::next(before, last),
         None => Draft::first(last),
     };
-    write_proposal(&next, out)
+    write_proposal(&next, Some(file), out)
 }

@@ -26,13 +26,19 @@ pub(super) struct Arguments {
 }
 
 pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
-    let members: Vec<MemberEntry> =
-        arguments.member.iter().map(|given| Ok(card(given)?.entry())).collect::<Result<_, Failure>>()?;
+    let mut members: Vec<MemberEntry> = Vec::new();
+    for given in &arguments.member {
+        let entry = card(given)?.entry();
+        if members.iter().any(|known| known.id == entry.id) {
+            return Err(Failure::Unusable(format!("--member: the card of {} is given twice", entry.name)));
+        }
+        members.push(entry);
+    }
     let mut policy = Policy::default();
     for (key, value) in arguments.policy.given() {
         policy::set(&mut policy, key, value)
             .map_err(|problem| Failure::Unusable(format!("--{}: {problem}", key.replace('_', "-"))))?;
     }
     let body = ManifestBody { name: arguments.name.clone(), epoch: 0, previous: None, members, policy };
-    write_proposal(&Draft::first(SignedManifest::new(body)), &arguments.out)
+    write_proposal(&Draft::first(SignedManifest::new(body)), None, &arguments.out)
 }

@@ -93,14 +93,15 @@ fn step(value: &str) -> Result<i8, String> {
     (i8::MIN..=i8::MAX).find(|exponent| f64::from(*exponent).exp2() == step).ok_or_else(refused)
 }
 
-/// `500ms`, `5s` or `2m`; seconds without a unit.
+/// `500ms`, `5s`, `2m` or `1h`; seconds without a unit.
 fn milliseconds(value: &str) -> Result<u64, String> {
-    let refused = || format!("{value:?} is not a time, such as 500ms, 5s or 2m");
+    let refused = || format!("{value:?} is not a time, such as 500ms, 5s, 2m or 1h");
     let digits = value.trim_end_matches(|character: char| character.is_ascii_alphabetic());
     let unit = match value.get(digits.len()..).unwrap_or_default() {
         "ms" => 1,
         "" | "s" => 1_000,
         "m" => 60_000,
+        "h" => 3_600_000,
         _ => return Err(refused()),
     };
     digits.parse::<u64>().ok().and_then(|number| number.checked_mul(unit)).ok_or_else(refused)
@@ -121,7 +122,9 @@ mod tests {
         assert_eq!(with("corrupt", "default").unwrap().corrupt, None);
         assert_eq!(with("step", "2^-20").unwrap().step_log2, -20);
         assert_eq!(with("step", "0.25").unwrap().step_log2, -2);
-        for (time, expected) in [("500ms", 500), ("5s", 5_000), ("7", 7_000), ("2m", 120_000)] {
+        for (time, expected) in
+            [("500ms", 500), ("5s", 5_000), ("7", 7_000), ("2m", 120_000), ("1h", 3_600_000)]
+        {
             assert_eq!(with("gather", time).unwrap().gather_ms, expected, "{time}");
         }
         assert_eq!(with("clip", "2.5").unwrap().clip, 2.5);

@@ -31,10 +31,22 @@ pub(super) struct Found {
 pub(super) fn examine(home: &Path, manifest: Option<&Path>, findings: &mut Vec<Finding>) -> Found {
     let local = examine_identity(home, findings);
     let default = home.join("consortium.toml");
-    let manifest = examine_manifest(manifest.unwrap_or(&default), local, findings);
-    let config = match Config::load(&home.join("config.toml")) {
+    let manifest = match manifest {
+        None if !default.exists() => {
+            let advice =
+                "name the signed file with --consortium FILE; once `consort run` has it, the home keeps it";
+            findings.push(Finding::note("manifest", "none in this home yet").advice(advice));
+            None
+        }
+        given => examine_manifest(given.unwrap_or(&default), local, findings),
+    };
+    let path = home.join("config.toml");
+    let config = match Config::load(&path) {
         Ok(config) => {
-            findings.push(Finding::fine("config", "config.toml is understood, or there is none"));
+            findings.push(match path.exists() {
+                true => Finding::fine("config", "config.toml is understood"),
+                false => Finding::note("config", "there is no config.toml: the defaults hold"),
+            });
             Some(config)
         }
         Err(error) => {

@@ -63,7 +63,7 @@ impl Driver {
             Output::Upload(plan, to) => self.upload(plan, to),
             Output::Fetch(published) => self.fetch(&published),
             Output::Receive(session, members) => mine.extend(self.receive(role, session, members)?),
-            Output::PassOn { vector, to } => self.pass_on(vector, to),
+            Output::PassOn { vector, root, to } => self.pass_on(vector, root, to),
             Output::Unmask(survivors, plan) => self.unmask(survivors, *plan),
             Output::Audit(published, plan) => self.audit(&published, *plan),
             Output::Declined { who, phase, reason } => self.declined(who, phase, reason).await,
@@ -192,7 +192,7 @@ impl Driver {
                 let deeds = running.failed(done.role, detail, now);
                 self.drive(deeds).await;
             }
-            Work::Received(member, root) => {
+            work @ (Work::Received(member, root) | Work::PassedOn(member, root)) => {
                 running.received.insert(member);
                 let acts = running.round.phase(Role::Aggregator).is_some();
                 let event = NodeEvent::Received {
@@ -205,7 +205,7 @@ impl Driver {
                 }
                 // whoever aggregates sums it up, whoever stands by holds it
                 self.feed(Input::Done(Work::Held(member, root))).await;
-                self.feed(Input::Done(Work::Received(member, root))).await;
+                self.feed(Input::Done(work)).await;
             }
             work => {
                 if let Work::Uploaded(_, root) = work {

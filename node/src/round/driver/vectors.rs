@@ -15,8 +15,11 @@ impl Driver {
         running.expected = members.len();
         if let Some(intake) = running.intake.as_ref().filter(|intake| intake.session() == session) {
             let complete = intake.complete();
-            running.received.extend(complete.iter().map(|(member, _)| *member));
-            let received = |(member, root)| Input::Done(Work::Received(member, root));
+            running.received.extend(complete.iter().map(|(member, ..)| *member));
+            let received = |(member, root, from_owner)| match from_owner {
+                true => Input::Done(Work::Received(member, root)),
+                false => Input::Done(Work::PassedOn(member, root)),
+            };
             return Ok(complete.into_iter().map(received).collect());
         }
         let layout = running.terms.layout().clone();
@@ -34,22 +37,24 @@ impl Driver {
     pub(super) fn bulk(&mut self, from: MemberId, stream: BulkStream) {
         let running = self.state.running.as_ref();
         let intake = running.and_then(|running| running.intake.clone());
-        let mut trusted = running.map_or_else(Trusted::default, |running| Trusted {
+        let trusted = running.map_or_else(Trusted::default, |running| Trusted {
+            me: Some(self.state.me),
             aggregator: running.round.aggregator(),
             required: running.round.required_roots(),
         });
-        // my own I have
-        trusted.required.remove(&self.state.me);
         let ended = running.map(|running| running.ended.clone()).unwrap_or_default();
         let (results, generation, done) =
             (self.results.clone(), self.state.generation, self.state.done.0.clone());
         // fewer would let colluders that dawdle keep everybody else out
-        let uploads = usize::from(self.limits.borrow().uploads).max(self.manifest.corrupt() + 1);
+        let uploads = usize::from(self.limits.borrow().uploads).max(2 * self.manifest.corrupt() + 1);
         let places = self.state.uploads.of(uploads);
         tokio::spawn(async move {
             match serve(stream, from, intake, &ended, &results, &trusted, &places).await {
-                Ok(Some((owner, root))) => {
-                    let work = Work::Received(owner, root);
+                Ok(Some(Arrived { owner, root, from_owner })) => {
+                    let work = match from_owner {
+                        true => Work::Received(owner, root),
+                        false => Work::PassedOn(owner, root),
+                    };
                     let _ =
                         done.send(Done { generation, role: Role::Aggregator, work, aggregate: None }).await;
                 }
@@ -67,7 +72,7 @@ impl Driver {
         });
     }
 
-    pub(super) fn pass_on(&mut self, vector: MemberId, to: MemberId) {
+    pub(super) fn pass_on(&mut self, vector: MemberId, root: Digest, to: MemberId) {
         let Some(running) = &mut self.state.running else { return };
         let Some(intake) = running.intake.clone() else { return };
         let network = self.network.clone();
@@ -76,7 +81,7 @@ impl Driver {
             running.jobs.spawn(pass_on(intake, to, network, vectors));
             sender
         });
-        if queue.try_send(vector).is_err() {
+        if queue.try_send((vector, root)).is_err() {
             tracing::warn!(%to, %vector, "vector not passed on: too many are waiting");
         }
     }
