@@ -126,6 +126,11 @@ impl Config {
                 return Err(parse(format!("{address} is {UNUSABLE}")));
             }
         }
+        if let Some(open) = config.reach.announce.iter().find(|address| is_open(address)) {
+            return Err(parse(format!(
+                "reach.announce: {open} is an address to listen on, and none to dial"
+            )));
+        }
         if config.reach.relay && (config.listen.is_empty() || config.reach.through_relay) {
             return Err(parse(
                 "reach.relay is for nodes that others can dial: give addresses in `listen`, and do not set \
@@ -190,15 +195,19 @@ impl Config {
     /// the port open, and what it announces beside that.
     #[must_use]
     pub fn dialable(&self) -> Vec<Multiaddr> {
-        let open = |part: Protocol<'_>| match part {
-            Protocol::Ip4(ip) => ip.is_unspecified(),
-            Protocol::Ip6(ip) => ip.is_unspecified(),
-            Protocol::Tcp(port) | Protocol::Udp(port) => port == 0,
-            _ => false,
-        };
-        let listen = self.listen.iter().filter(|address| !address.iter().any(open));
+        let listen = self.listen.iter().filter(|address| !is_open(address));
         listen.chain(&self.reach.announce).cloned().collect()
     }
+}
+
+/// Whether it names every interface, or leaves the port open.
+fn is_open(address: &Multiaddr) -> bool {
+    address.iter().any(|part| match part {
+        Protocol::Ip4(ip) => ip.is_unspecified(),
+        Protocol::Ip6(ip) => ip.is_unspecified(),
+        Protocol::Tcp(port) | Protocol::Udp(port) => port == 0,
+        _ => false,
+    })
 }
 
 /// What an address is that is not [`is_usable`], in words.
@@ -262,6 +271,10 @@ mod tests {
     fn a_router_s_address_goes_on_the_card_beside_those_that_are_listened_on() {
         let config = load("[reach]\nannounce = [\"/ip4/203.0.113.7/tcp/4040\"]").unwrap();
         assert_eq!(config.dialable(), ["/ip4/203.0.113.7/tcp/4040".parse().unwrap()]);
+        for open in ["/ip4/0.0.0.0/tcp/4040", "/ip4/203.0.113.7/tcp/0"] {
+            let refused = load(&format!("[reach]\nannounce = [\"{open}\"]")).unwrap_err();
+            assert!(refused.contains("none to dial"), "{refused}");
+        }
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("config.toml");
         config.create(&path).unwrap();

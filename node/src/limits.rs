@@ -252,6 +252,12 @@ pub const MAX_LISTED_ROUNDS: usize = 1000;
 /// Files of next epochs are looked at, and members brought up to date, this often: people wait for it.
 pub const MEMBERSHIP_INTERVAL: Duration = Duration::from_secs(1);
 
+/// A node to which nobody is connected for so long says so in its log.
+pub const SOLITUDE: Duration = Duration::from_secs(15);
+
+/// It says so again after as long as this.
+pub const SOLITUDE_REPEATED: Duration = Duration::from_secs(5 * 60);
+
 /// Next epochs that one member may have its signature on, as far as they came from others: an honest one signs
 /// one, and perhaps another in its stead.
 pub const MAX_PROPOSALS_PER_SIGNER: usize = 2;

@@ -96,7 +96,7 @@ fn free_address() -> String {
     format!("/ip4/127.0.0.1/tcp/{port}")
 }
 
-/// Word for word, but for the address, which is none of this machine, and the number of the round.
+/// Word for word, but for the address, which is none of this machine, the home, and the number of the round.
 #[test]
 fn the_commands_of_the_readme_run() {
     let desk = Desk(tempfile::tempdir().unwrap());
@@ -111,8 +111,8 @@ fn the_commands_of_the_readme_run() {
     let mut daemons = Vec::new();
     for command in &shown {
         let line = command.arguments.join(" ");
-        let line =
-            line.replace("/ip4/192.0.2.7/tcp/4040", &free_address()).replace("--verify 7", "--verify 0");
+        let line = line.replace("/ip4/192.0.2.7/tcp/4040", &free_address());
+        let line = line.replace("--verify 7", "--verify 0").replace("~/.consort", "node");
         match command.arguments[0].as_str() {
             "init" => {
                 desk.run(&line);

@@ -37,7 +37,11 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
             "{folder} has an identity already, which stays as it is: `consort card --home {folder}` prints its card; for another node use another folder"
         )));
     }
-    if std::fs::read_dir(&arguments.home).is_ok_and(|mut there| there.next().is_some()) {
+    // a new user's home has hidden files in it
+    let visible = |entry: std::io::Result<std::fs::DirEntry>| {
+        entry.is_ok_and(|entry| !entry.file_name().to_string_lossy().starts_with('.'))
+    };
+    if std::fs::read_dir(&arguments.home).is_ok_and(|mut there| there.any(visible)) {
         return Err(Failure::Unusable(format!("{folder} is not empty: name a new folder for the node")));
     }
     for address in arguments.listen.iter().chain(&arguments.announce) {

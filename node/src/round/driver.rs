@@ -215,6 +215,8 @@ pub(crate) struct DriverState {
     wake: Option<Now>,
     /// Connected members that were sent epochs or proposals, and up to which epoch.
     told: BTreeMap<MemberId, u64>,
+    /// When the log says that nobody is connected.
+    solitude: Option<Now>,
     /// When the network learns of the members of a new epoch.
     gate_due: Option<Now>,
     done: (mpsc::Sender<Done>, mpsc::Receiver<Done>),
@@ -260,6 +262,7 @@ impl DriverState {
             warnings: TokenBucket::new(limits::WARNINGS, limits::WARNINGS_PER_SECOND, Instant::now()),
             wake: None,
             told: BTreeMap::new(),
+            solitude: None,
             gate_due: None,
             done: mpsc::channel(limits::MAX_JOBS),
         }

@@ -89,8 +89,12 @@ pub(super) async fn serve(
         if trusted.required.contains_key(&owner) {
             let is_here = || intake.find(&expected).is_some();
             let bytes = intake.layout().packed_len();
-            let waiting = intake.senders.wait_for_another(owner, bytes, is_here);
-            turn.until_over(async { Ok(waiting.await) }).await?;
+            let another = intake.senders.wait_for_another(owner, bytes, is_here);
+            let waited = async {
+                another.await;
+                Ok(())
+            };
+            turn.until_over(waited).await?;
         }
         let _place = turn.until_over(places.place((by, owner == by))).await?;
         intake.receive(&turn, expected, stream).await

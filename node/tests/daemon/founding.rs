@@ -280,7 +280,7 @@ async fn a_lost_identity_is_replaced_by_the_others() {
         office.run(&format!("consortium sign next.toml --home {name}")).await;
     }
     let shown = office.run("consortium show next.toml").await;
-    for words in ["new since epoch 0: d", "removed since epoch 0: d", "4 members", "complete"] {
+    for words in ["Changes since epoch 0:", "new: d", "removed: d", "d, KEY: 12D3", "4 members", "complete"] {
         assert!(shown.contains(words), "{words:?} is not in\n{shown}");
     }
     let nobody = ["nobody is called"];

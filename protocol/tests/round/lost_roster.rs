@@ -187,7 +187,7 @@ fn a_roster_that_was_kept_aside_is_followed_once_the_slot_is_over() {
         world.feed(*other, Input::Lost(first));
     }
     world.deliver(|_, to, _| to == first);
-    for other in order[3..6].to_vec() {
+    for other in order[3..6].iter().copied() {
         world.feed(other, Input::Lost(first));
     }
     world.deliver(|_, to, _| to == first);

@@ -6,13 +6,10 @@ use consort_node::{consortium::Draft, identity::peer_id};
 use consort_protocol::{
     election,
     ids::MemberId,
-    manifest::{Manifest, ManifestBody, Tally, consent},
+    manifest::{Manifest, ManifestBody, MemberEntry, Policy, Tally, consent},
 };
 
 use super::{Failure, println};
-
-/// Characters of a peer id in the table.
-const TAIL: usize = 6;
 
 #[derive(clap::Args)]
 #[command(
@@ -124,7 +121,6 @@ impl<'a> Facts<'a> {
                 consent(members)
             ),
         };
-        let policy = &body.policy;
         lines.extend([
             format!("It tolerates: {vanish}; up to {c} may collude, the aggregator among them."),
             format!("A round begins with {} members or more, and a sum has {} inputs or more.", body.min_participants(), self.survivors),
@@ -135,9 +131,9 @@ impl<'a> Facts<'a> {
             format!("Colluders know their own inputs, so of the others a sum shows {} or more added up.", self.survivors.saturating_sub(c)),
             replaced,
             String::new(),
-            format!("Floats lie within ±{} in steps of 2^{}; weights go up to {}; vectors have up to {} elements.", policy.clip, policy.step_log2, policy.max_weight, policy.max_vector),
-            format!("A round waits {} for inputs, a phase {} for answers.", seconds(policy.gather_ms), seconds(policy.deadline_ms)),
+            "The rules, as `set` takes them:".to_owned(),
         ]);
+        lines.extend(rules(&body.policy).into_iter().map(|(rule, value)| format!("  {rule:<17} {value}")));
         lines
     }
 
@@ -152,19 +148,21 @@ impl<'a> Facts<'a> {
         let mut changes = Vec::new();
         for (what, who) in [("new", added), ("removed", removed)] {
             if !who.is_empty() {
-                changes.push(format!("{what} since epoch {}: {who}", before.epoch));
+                changes.push(format!("{what}: {who}"));
             }
         }
-        let changed = |member: &&consort_protocol::manifest::MemberEntry| {
-            before.members.iter().any(|known| known.id == member.id && known != *member)
-        };
-        changes.extend(
-            self.body.members.iter().filter(changed).map(|member| format!("changed entry: {}", member.name)),
-        );
-        if before.policy != self.body.policy {
-            changes.push(format!("changed rules since epoch {}", before.epoch));
+        for member in &self.body.members {
+            let earlier =
+                before.members.iter().find(|known| known.id == member.id || known.name == member.name);
+            if let Some(earlier) = earlier {
+                changes.extend(differences(earlier, member));
+            }
         }
+        let rules = rules(&before.policy).into_iter().zip(rules(&self.body.policy));
+        let changed = rules.filter(|((_, earlier), (_, now))| earlier != now);
+        changes.extend(changed.map(|((rule, earlier), (_, now))| format!("{rule}: {earlier} → {now}")));
         if !changes.is_empty() {
+            changes.insert(0, format!("Changes since epoch {}:", before.epoch));
             changes.push(String::new());
         }
         changes
@@ -173,12 +171,10 @@ impl<'a> Facts<'a> {
     fn table(&self) -> Vec<String> {
         let mut rows = vec![["member", "peer id", "aggregates", "signed", "addresses"].map(str::to_owned)];
         for member in &self.body.members {
-            let peer = peer_id(&member.id).map(|peer| peer.to_string()).unwrap_or_default();
-            let tail = peer.get(peer.len().saturating_sub(TAIL)..).unwrap_or_default();
             let due = self.due.get(&member.id).map_or("never".into(), |round| format!("round {round}"));
             rows.push([
                 member.name.clone(),
-                format!("…{tail}"),
+                spelled(&member.id),
                 due,
                 self.signed(&member.id).to_owned(),
                 member.addresses.join(" "),
@@ -204,10 +200,10 @@ impl<'a> Facts<'a> {
 
     fn json(&self) -> serde_json::Value {
         let Self { body, tally, .. } = self;
-        let member = |member: &consort_protocol::manifest::MemberEntry| {
+        let member = |member: &MemberEntry| {
             serde_json::json!({
                 "name": member.name,
-                "peer": peer_id(&member.id).map(|peer| peer.to_string()).unwrap_or_default(),
+                "peer": spelled(&member.id),
                 "addresses": member.addresses,
                 "may_aggregate": member.may_aggregate,
                 "aggregates_in_round": self.due.get(&member.id),
@@ -227,10 +223,51 @@ impl<'a> Facts<'a> {
     }
 }
 
+/// What is different about a member: of the same key, or of the same name.
+fn differences(earlier: &MemberEntry, now: &MemberEntry) -> Vec<String> {
+    let addresses = |entry: &MemberEntry| match entry.addresses.is_empty() {
+        true => "none".to_owned(),
+        false => entry.addresses.join(" "),
+    };
+    let facts = |entry: &MemberEntry| {
+        let aggregates = if entry.may_aggregate { "yes" } else { "no" };
+        [entry.name.clone(), spelled(&entry.id), addresses(entry), aggregates.to_owned()]
+    };
+    let named = ["name", "KEY", "addresses", "may aggregate"].into_iter().zip(facts(earlier)).zip(facts(now));
+    let changed = named.filter(|((_, earlier), now)| earlier != now);
+    changed.map(|((what, earlier), to)| format!("{}, {what}: {earlier} → {to}", now.name)).collect()
+}
+
+/// Every rule by the name that `set` knows, with what it is.
+fn rules(policy: &Policy) -> [(&'static str, String); 12] {
+    fn computed<T: ToString>(value: Option<T>) -> String {
+        value.map_or_else(|| "default".to_owned(), |value| value.to_string())
+    }
+    let Policy { corrupt, min_survivors, min_participants, planned_losses, integer_bound, .. } = *policy;
+    [
+        ("corrupt", computed(corrupt)),
+        ("min_survivors", computed(min_survivors)),
+        ("min_participants", computed(min_participants)),
+        ("planned_losses", computed(planned_losses)),
+        ("clip", policy.clip.to_string()),
+        ("step", format!("2^{}", policy.step_log2)),
+        ("max_weight", policy.max_weight.to_string()),
+        ("integer_bound", computed(integer_bound)),
+        ("max_vector", policy.max_vector.to_string()),
+        ("standby_bytes", policy.standby_bytes.to_string()),
+        ("gather", seconds(policy.gather_ms)),
+        ("deadlines", seconds(policy.deadline_ms)),
+    ]
+}
+
+fn spelled(id: &MemberId) -> String {
+    peer_id(id).map(|peer| peer.to_string()).unwrap_or_default()
+}
+
 fn short(digest: &str) -> &str {
     digest.get(..16).unwrap_or(digest)
 }
 
 fn seconds(milliseconds: u64) -> String {
-    format!("{} s", milliseconds as f64 / 1000.0)
+    format!("{}s", milliseconds as f64 / 1000.0)
 }

@@ -43,6 +43,7 @@ impl Driver {
 
     /// Looks at the files of next epochs, and brings up to date whoever has come since.
     pub(super) async fn visit(&mut self) {
+        self.mind_solitude();
         for (file, epochs) in self.membership.read_files() {
             if let Err(error) = self.adopt(epochs).await {
                 tracing::warn!(file = %file.display(), %error, "proposal refused");
@@ -62,7 +63,10 @@ impl Driver {
             for signed in self.membership.after(epoch) {
                 self.send(peer, &Message::Manifest(Box::new(signed)));
             }
-            for signed in self.membership.open().cloned().collect::<Vec<_>>() {
+            let mut open: Vec<SignedManifest> = self.membership.open().cloned().collect();
+            // whatever does not fit into the peer's queue is what the fewest stand for
+            open.sort_by_key(|signed| std::cmp::Reverse(signed.signatures.len()));
+            for signed in open {
                 self.send(peer, &Message::Manifest(Box::new(signed)));
             }
             self.state.told.insert(peer, current);
@@ -103,6 +107,21 @@ impl Driver {
             _ => {}
         }
         learned
+    }
+
+    /// A node that nobody answers says so in its log, now and then.
+    fn mind_solitude(&mut self) {
+        let others = self.manifest.members().len() - 1;
+        if !self.state.peers.all_connected().is_empty() {
+            self.state.solitude = None;
+            return;
+        }
+        let now = self.now();
+        let due = self.state.solitude.get_or_insert(now + limits::SOLITUDE);
+        if now >= *due {
+            *due = now + limits::SOLITUDE_REPEATED;
+            tracing::warn!("connected to none of the {others} others; `consort doctor` says more");
+        }
     }
 
     /// Who is who in the log: its other lines have ids only.
