@@ -145,6 +145,10 @@ async fn an_identity_is_never_overwritten_nor_used_when_others_may_read_it() {
 async fn cards_and_rules_that_are_refused() {
     let office = Office::new();
     office.init(&["a", "b", "c", "d"]).await;
+    office.refused(2, "init --home e --listen /dns4/ward.example/tcp/4040", &["/dns4/", "no names"]).await;
+    fs::create_dir(office.path("node")).unwrap();
+    fs::write(office.path("node/Cargo.toml"), "").unwrap();
+    office.refused(2, "init --home node", &["node is not empty"]).await;
     let create = |cards: &str, more: &str| {
         format!("consortium create --name wards --member {cards} --out new.toml {more}")
     };
@@ -156,7 +160,7 @@ async fn cards_and_rules_that_are_refused() {
     office.refused(2, &create("edited.card c.card d.card", ""), &["edited.card", "changed under way"]).await;
     office.refused(2, &create("nowhere.card c.card d.card", ""), &["nowhere.card", "No such file"]).await;
     office.refused(2, &create("a.card b.card", ""), &["2 members", "3 to 1000"]).await;
-    office.refused(2, &create("a.card b.card a.card", ""), &["listed twice"]).await;
+    office.refused(2, &create("a.card b.card a.card", ""), &["given twice"]).await;
 
     let all = "a.card b.card c.card d.card";
     for (flags, said) in [
@@ -172,6 +176,10 @@ async fn cards_and_rules_that_are_refused() {
         assert!(!office.path("new.toml").exists(), "{flags}");
     }
     office.run(&create(all, "--corrupt 1 --gather 30s --step 2^-20")).await;
+    // what has been signed is not lost to a slip
+    office.run("consortium sign new.toml --home a").await;
+    office.refused(2, &create(all, "--corrupt 1"), &["new.toml", "a signed", "another name"]).await;
+    office.run("consortium set new.toml gather=20s --out new.toml").await;
     office.refused(2, "consortium set new.toml corrupt=3 --out x.toml", &["corrupt is 3"]).await;
     office.refused(2, "consortium set new.toml colour=red --out x.toml", &["colour", "no such rule"]).await;
     replace(&office.path("new.toml"), "gather_ms", "gather_sm");

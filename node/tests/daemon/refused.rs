@@ -62,7 +62,7 @@ async fn identities_that_are_missing_foreign_or_exposed() {
     verify_refusal(&home, &consortium.file(), &["identity.key", "hexadecimal"]).await;
 
     fs::remove_file(&key).unwrap();
-    verify_refusal(&home, &consortium.file(), &["identity.key", "No such file"]).await;
+    verify_refusal(&home, &consortium.file(), &["identity.key", "no node's home"]).await;
 
     let stranger = NodeIdentity::from_secret(&[99; 32]);
     stranger.save(&key).unwrap();
@@ -71,7 +71,7 @@ async fn identities_that_are_missing_foreign_or_exposed() {
         .await;
 
     let nowhere = consortium.path("nowhere");
-    verify_refusal(&nowhere, &consortium.file(), &["nowhere", "No such file"]).await;
+    verify_refusal(&nowhere, &consortium.file(), &["nowhere", "no node's home"]).await;
     assert!(!nowhere.exists());
 }
 

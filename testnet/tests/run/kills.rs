@@ -15,6 +15,7 @@ const SHARE_KEYS: &str = "share-keys";
 const MASKED_INPUT: &str = "masked-input";
 const CONSISTENCY_CHECK: &str = "consistency-check";
 const UNMASKING: &str = "unmasking";
+const PUBLISH: &str = "publish";
 
 /// A node that dies, the phase at whose beginning, and the round.
 type Death = (usize, &'static str, usize);
@@ -154,7 +155,8 @@ fn more_deaths_than_the_consortium_can_bear_fail_in_words() {
 #[test]
 fn too_few_left_for_the_next_round_fail_in_words() {
     let order = order(8);
-    let deaths = [(order[1], UNMASKING, 0), (order[4], UNMASKING, 0), (order[7], UNMASKING, 1)];
+    // the third has given its shares: of 8, with 2 of them corrupt, 6 have to
+    let deaths = [(order[1], UNMASKING, 0), (order[4], UNMASKING, 0), (order[7], PUBLISH, 1)];
     let scenario = Scenario { rounds: 3, ..Scenario::of(8, "tcp", &deaths) };
     let report = verify_failure(&scenario);
     assert_eq!((&report["all_correct"], report["rounds"].as_array().unwrap().len()), (&false.into(), 2));
