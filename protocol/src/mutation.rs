@@ -14,6 +14,8 @@ pub enum Check {
     RosterMembers,
     /// A roster has at least the minimum of participants.
     MinParticipants,
+    /// The threshold is a quorum of all members, however few are on the roster.
+    QuorumOfAll,
     /// Each advertisement on a roster carries its member's signature.
     AdvertisementSignature,
     /// My own advertisement is on the roster as I signed it: where it is accepted, and where one only looks on.

@@ -6,7 +6,14 @@ use ed25519_dalek::VerifyingKey;
 use serde::{Deserialize, Serialize};
 
 use super::{MAX_MEMBERS, MIN_MEMBERS, ManifestError, Policy, max_corrupt, quorum};
-use crate::{codec, hash::Digest, ids::MemberId, sharing::Threshold, signing::Statement};
+use crate::{
+    codec,
+    hash::Digest,
+    ids::MemberId,
+    mutation::{Check, checked},
+    sharing::Threshold,
+    signing::Statement,
+};
 
 const MAX_NAME_BYTES: usize = 64;
 const MAX_ADDRESSES: usize = 8;
@@ -81,7 +88,8 @@ impl ManifestBody {
     #[must_use]
     pub fn threshold(&self, n: usize) -> Option<Threshold> {
         let planned = self.policy.planned_losses.map_or(0, |losses| n.saturating_sub(losses.into()));
-        Threshold::new(quorum(self.members.len(), self.corrupt()).max(planned), n).ok()
+        let of = if checked(Check::QuorumOfAll) { self.members.len() } else { n };
+        Threshold::new(quorum(of, self.corrupt()).max(planned), n).ok()
     }
 
     /// Fewest inputs in the sum of a roster of `n`.

@@ -20,4 +20,5 @@ mod split_attack;
 mod split_view;
 mod survivors;
 mod table;
+mod two_sums;
 mod world;

@@ -1,6 +1,9 @@
 //! Rosters on which the victim is alone among the coalition.
 
-use consort_protocol::{fault::FaultKind, mutation::Check};
+use consort_protocol::{
+    fault::FaultKind,
+    mutation::{Check, Removed},
+};
 
 use crate::{
     attack::{leaks_without, victim},
@@ -28,7 +31,12 @@ fn alone(mut world: World) -> World {
 fn with_too_few_it_is_two_against_one() {
     let attack = || alone(World::new(8));
     let too_few = |kind: &FaultKind| *kind == FaultKind::TooFew { found: 3, needed: 6 };
-    leaks_without(&[Check::MinParticipants], attack, Some(&too_few), victim);
+    {
+        // no threshold fits so few
+        let _out = Removed::new(&[Check::MinParticipants]);
+        assert_eq!(attack().leaked(), []);
+    }
+    leaks_without(&[Check::MinParticipants, Check::QuorumOfAll], attack, Some(&too_few), victim);
 }
 
 #[test]
