@@ -4,7 +4,7 @@ mod limits;
 
 use std::path::Path;
 
-use libp2p::{Multiaddr, multiaddr::Protocol};
+use libp2p::{Multiaddr, PeerId, multiaddr::Protocol};
 use serde::{Deserialize, Serialize};
 
 use crate::{
@@ -41,7 +41,7 @@ pub struct Config {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
     /// Addresses to listen on.
-    #[serde(default = "default_listen")]
+    #[serde(default = "default_listen", deserialize_with = "addresses")]
     pub listen: Vec<Multiaddr>,
     /// Port of 127.0.0.1 for the local API, beside `api.sock`; callers then show `api.token`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -63,6 +63,7 @@ pub struct Config {
 pub struct Reach {
     /// Addresses at which others find this node although none of its interfaces has them: a router's that forwards a
     /// port to it.
+    #[serde(deserialize_with = "addresses")]
     pub announce: Vec<Multiaddr>,
     /// Passes connections between members on, for those who cannot be dialled: circuit relay v2. Needs an
     /// address that the others reach.
@@ -121,11 +122,6 @@ impl Config {
             Err(source) => return Err(ConfigError::Read { path: path.display().to_string(), source }),
         };
         let config: Self = toml::from_str(&text).map_err(|error| parse(one_line(&error, &text)))?;
-        for address in config.listen.iter().chain(&config.reach.announce) {
-            if !is_usable(address) {
-                return Err(parse(format!("{address} is {UNUSABLE}")));
-            }
-        }
         if let Some(open) = config.reach.announce.iter().find(|address| is_open(address)) {
             return Err(parse(format!(
                 "reach.announce: {open} is an address to listen on, and none to dial"
@@ -211,7 +207,56 @@ fn is_open(address: &Multiaddr) -> bool {
 }
 
 /// What an address is that is not [`is_usable`], in words.
-pub const UNUSABLE: &str = "no address that consort uses: write /ip4/ADDRESS/tcp/PORT or /ip4/ADDRESS/udp/PORT/quic-v1 (or ip6; no names)";
+pub const UNUSABLE: &str = "no address that consort uses: write /ip4/ADDRESS/tcp/PORT or \
+    /ip4/ADDRESS/udp/PORT/quic-v1 (or ip6; no names; ports go up to 65535)";
+
+/// An address from its text.
+///
+/// # Errors
+/// In words, where it is none that is [`is_usable`].
+pub fn address(text: &str) -> Result<Multiaddr, String> {
+    let parsed = text.parse().ok().filter(is_usable);
+    parsed.ok_or_else(|| format!("{text:?} is {UNUSABLE}"))
+}
+
+/// The address of a member, with or without `/p2p/ID` at its end.
+///
+/// # Errors
+/// In words, where it is none that is [`is_usable`].
+pub fn peer_address(text: &str) -> Result<Multiaddr, String> {
+    let (place, peer) = text.split_once("/p2p/").map_or((text, None), |(place, peer)| (place, Some(peer)));
+    let address = address(place)?;
+    let Some(peer) = peer else { return Ok(address) };
+    let peer: PeerId = peer.parse().map_err(|_| format!("{peer:?} in {text:?} is no peer id"))?;
+    Ok(address.with(Protocol::P2p(peer)))
+}
+
+fn addresses<'de, D: serde::Deserializer<'de>>(from: D) -> Result<Vec<Multiaddr>, D::Error> {
+    // each by itself, so that an error names its line
+    Ok(Vec::<Usable>::deserialize(from)?.into_iter().map(|usable| usable.0).collect())
+}
+
+struct Usable(Multiaddr);
+
+impl<'de> Deserialize<'de> for Usable {
+    fn deserialize<D: serde::Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        struct Text;
+
+        impl serde::de::Visitor<'_> for Text {
+            type Value = Usable;
+
+            fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str("an address")
+            }
+
+            fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<Usable, E> {
+                address(text).map(Usable).map_err(E::custom)
+            }
+        }
+
+        from.deserialize_str(Text)
+    }
+}
 
 /// Whether an address is of a kind that nodes listen on and dial: an IP address with TCP, or with QUIC.
 #[must_use]
@@ -283,7 +328,13 @@ mod tests {
 
     #[test]
     fn addresses_that_nobody_could_use_are_refused() {
+        let own = crate::identity::NodeIdentity::from_secret(&[1; 32]).keypair().public().to_peer_id();
+        let whole = format!("/ip4/192.0.2.7/tcp/4040/p2p/{own}");
+        assert_eq!(peer_address(&whole).unwrap().to_string(), whole);
+        assert!(peer_address("/ip4/192.0.2.7/tcp/4040/p2p/me").unwrap_err().contains("no peer id"));
         for address in [
+            "/ip4/192.0.2.7/tcp/70000",
+            "192.0.2.7:4040",
             "/dns4/ward.example/tcp/4040",
             "/ip4/192.0.2.7",
             "/ip4/192.0.2.7/udp/1",
@@ -343,7 +394,7 @@ mod tests {
     fn mistakes_are_named_with_their_line() {
         for (text, words) in [
             ("\nlisten = []\nlitsen = []", ["line 3", "litsen"]),
-            ("listen = [\n\"/ip4/10.0.0/tcp/9\"]", ["line 2", "invalid"]),
+            ("listen = [\n\"/ip4/10.0.0/tcp/9\"]", ["line 2", "no address"]),
             ("listen = \"/ip4/10.0.0.1/tcp/9\"", ["line 1", "sequence"]),
             ("api_port = 70000", ["line 1", "u16"]),
             ("listen", ["line 1", "expected"]),

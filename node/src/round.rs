@@ -19,6 +19,8 @@ pub(crate) mod fuzzing;
 mod intake;
 mod offers;
 mod pass_on;
+#[cfg(test)]
+mod pass_on_tests;
 mod places;
 mod reminders;
 pub(crate) mod results;

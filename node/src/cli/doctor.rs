@@ -22,7 +22,7 @@ pub(super) struct Arguments {
     #[arg(long, value_name = "FILE")]
     consortium: Option<PathBuf>,
     /// Address of a member to try, beside those that are known
-    #[arg(long, value_name = "MULTIADDR")]
+    #[arg(long, value_name = "MULTIADDR", value_parser = consort_node::config::peer_address)]
     peer: Vec<Multiaddr>,
     /// One JSON object on standard output
     #[arg(long)]

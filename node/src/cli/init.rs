@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use consort_node::{
-    config::{Config, UNUSABLE, is_usable},
+    config::{self, Config},
     home::Home,
     identity::NodeIdentity,
 };
@@ -23,10 +23,10 @@ pub(super) struct Arguments {
     #[arg(long)]
     name: Option<String>,
     /// Address to listen on, repeatable; on the member card too, where others could dial it
-    #[arg(long, value_name = "MULTIADDR")]
+    #[arg(long, value_name = "MULTIADDR", value_parser = config::address)]
     listen: Vec<Multiaddr>,
     /// Address at which others find it although no interface has it, repeatable: a router's that forwards a port
-    #[arg(long, value_name = "MULTIADDR")]
+    #[arg(long, value_name = "MULTIADDR", value_parser = config::address)]
     announce: Vec<Multiaddr>,
 }
 
@@ -43,11 +43,6 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
     };
     if std::fs::read_dir(&arguments.home).is_ok_and(|mut there| there.any(visible)) {
         return Err(Failure::Unusable(format!("{folder} is not empty: name a new folder for the node")));
-    }
-    for address in arguments.listen.iter().chain(&arguments.announce) {
-        if !is_usable(address) {
-            return Err(Failure::Unusable(format!("{address} is {UNUSABLE}")));
-        }
     }
     let home =
         Home::open(&arguments.home).map_err(|error| Failure::Unusable(format!("{folder}: {error}")))?;

@@ -14,7 +14,7 @@ use std::{
 use consort_node::{
     Node, NodeOptions, StartError,
     api::{Api, Feed},
-    config::{Config, UNUSABLE, is_usable},
+    config::{Config, peer_address},
     consortium::{self, Draft},
     events::{NodeEvent, Observer},
     home::Home,
@@ -22,7 +22,7 @@ use consort_node::{
     ledger::LedgerError,
     limits,
 };
-use libp2p::{Multiaddr, multiaddr::Protocol};
+use libp2p::Multiaddr;
 use sd_notify::NotifyState;
 use tokio::{
     signal::unix::{SignalKind, signal},
@@ -44,7 +44,7 @@ pub(super) struct Arguments {
     #[arg(long, value_name = "FILE")]
     consortium: Option<PathBuf>,
     /// Address of a member to begin with; one is enough, the others are found
-    #[arg(long, value_name = "MULTIADDR")]
+    #[arg(long, value_name = "MULTIADDR", value_parser = peer_address)]
     peer: Vec<Multiaddr>,
 }
 
@@ -53,12 +53,6 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
     // nothing is made in a folder that is no node's home
     let identity =
         NodeIdentity::load(&arguments.home.join("identity.key")).map_err(|error| unusable(&error))?;
-    for address in &arguments.peer {
-        let whose = |part: &Protocol<'_>| matches!(part, Protocol::P2p(_));
-        if !is_usable(&address.iter().filter(|part| !whose(part)).collect()) {
-            return Err(Failure::Unusable(format!("--peer {address} is {UNUSABLE}")));
-        }
-    }
     let own = Home::at(&arguments.home);
     let (chain, from_file) =
         consortium::newest(&own, arguments.consortium.as_deref()).map_err(|error| unusable(&error))?;

@@ -145,7 +145,9 @@ async fn an_identity_is_never_overwritten_nor_used_when_others_may_read_it() {
 async fn cards_and_rules_that_are_refused() {
     let office = Office::new();
     office.init(&["a", "b", "c", "d"]).await;
-    office.refused(2, "init --home e --listen /dns4/ward.example/tcp/4040", &["/dns4/", "no names"]).await;
+    let (code, _, said) = office.says("init --home e --listen /dns4/ward.example/tcp/4040").await;
+    assert!(code == 2 && said.contains("no names"), "{said}");
+    assert!(!office.path("e").exists());
     fs::create_dir(office.path("node")).unwrap();
     fs::write(office.path("node/Cargo.toml"), "").unwrap();
     office.refused(2, "init --home node", &["node is not empty"]).await;

@@ -91,7 +91,7 @@ async fn addresses_in_use_and_settings_that_mean_nothing() {
     fs::write(&config, format!("listen = [\"{ANY_PORT}\"]\nlissten = []\n")).unwrap();
     verify_refusal(&home, &consortium.file(), &["config.toml", "line 2", "lissten"]).await;
     fs::write(&config, "listen = [\"127.0.0.1:4040\"]\n").unwrap();
-    verify_refusal(&home, &consortium.file(), &["config.toml", "line 1", "multiaddr"]).await;
+    verify_refusal(&home, &consortium.file(), &["config.toml", "line 1", "no address"]).await;
 }
 
 #[tokio::test]

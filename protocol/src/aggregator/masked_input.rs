@@ -124,8 +124,9 @@ impl MaskedInput {
         root: Digest,
         out: &mut Outputs,
     ) -> Result<(), FaultKind> {
+        // whoever was shown another mask set sends a vector, too
         if !self.mask_set.contains(&from) {
-            return Err(FaultKind::Stranger(from));
+            return Err(FaultKind::MaskSet);
         }
         // what is required may still come from whoever holds it
         if self.required_root(&from).is_some_and(|required| required != root) {

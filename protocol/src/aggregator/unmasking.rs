@@ -87,7 +87,8 @@ impl Unmasking {
             return Err(FaultKind::Session);
         }
         if !self.mask_set.contains(&from) {
-            return Err(FaultKind::Stranger(from));
+            let on_roster = self.session.position(&from).is_some();
+            return Err(if on_roster { FaultKind::MaskSet } else { FaultKind::Stranger(from) });
         }
         let right_kind = |(dealer, share): (&MemberId, &RevealedShare)| {
             let survived = self.certificate.survivors.contains(dealer);

@@ -147,3 +147,15 @@ fn whoever_reveals_under_another_mask_set_is_not_blamed() {
     let storm = storm(213_305, 7, weather, &[(0, Lie::TwoMaskSets), (4, Lie::WrongKind)]);
     assert_eq!(violations(&run(&storm)), Vec::<String>::new());
 }
+
+/// An aggregator that was shown a mask set without itself, although its own member was shown the other one.
+#[test]
+fn whoever_is_left_out_of_its_own_slot_is_not_blamed_by_itself() {
+    let weather = Weather { breaks: 4, delays: 0, repeats: 18 };
+    let mut storm = storm(411_826, 7, weather, &[(0, Lie::TwoMaskSets)]);
+    storm.faults = vec![
+        acting(Phase::MaskedInput, cut(&storm, &[2, 0, 5, 4], 13_292)),
+        acting(Phase::Publish, What::Pause(Duration::from_millis(5_385))),
+    ];
+    assert_eq!(violations(&run(&storm)), Vec::<String>::new());
+}
