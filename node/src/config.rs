@@ -207,13 +207,13 @@ fn is_open(address: &Multiaddr) -> bool {
 }
 
 /// What an address is that is not [`is_usable`], in words.
-pub const UNUSABLE: &str = "no address that consort uses: write /ip4/ADDRESS/tcp/PORT or \
+const UNUSABLE: &str = "no address that consort uses: write /ip4/ADDRESS/tcp/PORT or \
     /ip4/ADDRESS/udp/PORT/quic-v1 (or ip6; no names; ports go up to 65535)";
 
 /// An address from its text.
 ///
 /// # Errors
-/// In words, where it is none that is [`is_usable`].
+/// In words, where it is none that nodes listen on and dial.
 pub fn address(text: &str) -> Result<Multiaddr, String> {
     let parsed = text.parse().ok().filter(is_usable);
     parsed.ok_or_else(|| format!("{text:?} is {UNUSABLE}"))
@@ -222,7 +222,7 @@ pub fn address(text: &str) -> Result<Multiaddr, String> {
 /// The address of a member, with or without `/p2p/ID` at its end.
 ///
 /// # Errors
-/// In words, where it is none that is [`is_usable`].
+/// In words, where it is none that nodes listen on and dial.
 pub fn peer_address(text: &str) -> Result<Multiaddr, String> {
     let (place, peer) = text.split_once("/p2p/").map_or((text, None), |(place, peer)| (place, Some(peer)));
     let address = address(place)?;
@@ -259,8 +259,7 @@ impl<'de> Deserialize<'de> for Usable {
 }
 
 /// Whether an address is of a kind that nodes listen on and dial: an IP address with TCP, or with QUIC.
-#[must_use]
-pub fn is_usable(address: &Multiaddr) -> bool {
+fn is_usable(address: &Multiaddr) -> bool {
     use Protocol::{Ip4, Ip6, QuicV1, Tcp, Udp};
     let parts: Vec<Protocol<'_>> = address.iter().collect();
     matches!(parts[..], [Ip4(_) | Ip6(_), Tcp(_)] | [Ip4(_) | Ip6(_), Udp(_), QuicV1])

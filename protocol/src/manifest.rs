@@ -111,10 +111,6 @@ impl SignedManifest {
         let digest = self.digest()?;
         let voters = previous.map_or(&body.members, |before| &before.body.members);
         let holds = |(id, signature): (&MemberId, &Signature)| signing::verify_digest(id, &digest, signature);
-        // one that fails may be its author's fault; where the first few do, it is the file's
-        if self.signatures.len() > 1 && !self.signatures.iter().take(3).any(holds) {
-            return Err(ManifestError::Edited);
-        }
         for (id, signature) in &self.signatures {
             if !voters.iter().any(|member| member.id == *id) {
                 return Err(match previous {
@@ -122,8 +118,10 @@ impl SignedManifest {
                     None => ManifestError::Signature(*id),
                 });
             }
-            if !signing::verify_digest(id, &digest, signature) {
-                return Err(ManifestError::Signature(*id));
+            if !holds((id, signature)) {
+                // one that fails may be its author's fault; where the first few do, it is the file's
+                let edited = self.signatures.len() > 1 && !self.signatures.iter().take(3).any(holds);
+                return Err(if edited { ManifestError::Edited } else { ManifestError::Signature(*id) });
             }
         }
         let missing = voters.iter().map(|member| member.id).filter(|id| !self.signatures.contains_key(id));

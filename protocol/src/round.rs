@@ -100,6 +100,7 @@ pub struct Round {
     passes: Vec<Signed<Abort>>,
     /// Slots of mine that may begin where others are given up.
     successors: BTreeMap<u32, Aggregator>,
+    /// A session to follow once the slot is over for which my keys are out.
     aside: Option<Aside>,
     published: Option<Published>,
     witness: Witness,

@@ -13,7 +13,7 @@ use std::path::Path;
 use clap::Subcommand;
 use consort_node::{
     card::{BEGIN, Card},
-    config::{UNUSABLE, is_usable},
+    config,
     consortium::Draft,
 };
 use consort_protocol::manifest::{Manifest, Tally};
@@ -74,9 +74,7 @@ fn card(given: &str) -> Result<Card, Failure> {
     };
     let card = Card::parse(&text).map_err(|error| unusable(what, &error))?;
     for address in card.entry().addresses {
-        if !address.parse().is_ok_and(|address| is_usable(&address)) {
-            return Err(unusable(what, &format!("{address} is {UNUSABLE}")));
-        }
+        config::address(&address).map_err(|error| unusable(what, &error))?;
     }
     Ok(card)
 }

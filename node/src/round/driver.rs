@@ -84,7 +84,7 @@ use super::{
     results::Results,
     running::Running,
     schedule::{Decision, Gathering, Peers},
-    serve::{Arrived, Trusted, serve},
+    serve::{Trusted, serve},
     status::{Status, Summary},
     upload::{Source, deposit, upload},
 };

@@ -17,7 +17,7 @@ use super::{
     intake::Intake,
     places::Places,
     results::Results,
-    serve::{Arrived, Trusted, serve},
+    serve::{Trusted, serve},
     status::Status,
 };
 use crate::fuzzing::run;
@@ -43,9 +43,9 @@ pub fn bulk(bytes: &[u8]) {
         let places = Places::default().of(1);
         let served = serve(stream, MEMBER, Some(intake.clone()), &ended, &results, &trusted, &places);
         let Ok(taken) = served.await else { return };
-        let Arrived { owner, root, from_owner } = taken.expect("no sum is here to be fetched");
+        let taken = taken.expect("no sum is here to be fetched");
         assert!(bytes.len() as u64 >= layout.packed_len(), "a vector out of nothing");
-        assert_eq!(intake.complete(), [(owner, root, from_owner)]);
+        assert_eq!(intake.complete(), [taken]);
     });
 }
 

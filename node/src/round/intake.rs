@@ -21,6 +21,7 @@ use consort_protocol::{
     encoding::{Chunk, Layout, packing},
     hash::Digest,
     ids::{MemberId, SessionId},
+    io::Work,
     masking::MaskPlan,
     messages::{
         consistency_check::SurvivorSet,
@@ -64,6 +65,15 @@ pub(super) struct Expected {
     pub(super) root: Option<Digest>,
 }
 
+/// A vector that is all there, for whoever acts on it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Arrived {
+    pub(super) owner: MemberId,
+    pub(super) root: Digest,
+    /// Whether its owner has sent it.
+    pub(super) from_owner: bool,
+}
+
 /// A vector of which not all is there.
 pub(super) struct Partial {
     owner: MemberId,
@@ -71,6 +81,16 @@ pub(super) struct Partial {
     /// Hashes of the chunks that are on file.
     digests: Vec<Digest>,
     bytes: u64,
+}
+
+impl Arrived {
+    /// What the aggregator on this node hears of it.
+    pub(super) fn work(&self) -> Work {
+        match self.from_owner {
+            true => Work::Received(self.owner, self.root),
+            false => Work::PassedOn(self.owner, self.root),
+        }
+    }
 }
 
 impl Intake {
@@ -203,9 +223,14 @@ impl Intake {
         .await
     }
 
-    /// Vectors that are all here: owners and roots, and whether they came from their owners.
-    pub(super) fn complete(&self) -> Vec<(MemberId, Digest, bool)> {
-        self.whole().iter().map(|((owner, by), it)| (*owner, it.root, owner == by)).collect()
+    /// Vectors that are all here.
+    pub(super) fn complete(&self) -> Vec<Arrived> {
+        let arrived = |((owner, by), it): (&(MemberId, MemberId), &Whole)| Arrived {
+            owner: *owner,
+            root: it.root,
+            from_owner: owner == by,
+        };
+        self.whole().iter().map(arrived).collect()
     }
 
     fn file(&self, owner: &MemberId, root: &Digest) -> io::Result<Arc<File>> {
@@ -332,7 +357,8 @@ mod tests {
         let spoilt = write(&intake, aggregator, None, 1).await.unwrap();
         let sent = write(&intake, OWNER, None, 2).await.unwrap();
         assert_ne!(spoilt, sent);
-        assert_eq!(intake.complete(), [(OWNER, sent, true), (OWNER, spoilt, false)]);
+        let arrived = |root, from_owner| Arrived { owner: OWNER, root, from_owner };
+        assert_eq!(intake.complete(), [arrived(sent, true), arrived(spoilt, false)]);
         assert_eq!(write(&intake, OWNER, None, 3).await.unwrap(), sent, "it need not come twice");
         write(&intake, OWNER, Some([7; 32]), 3).await.unwrap_err();
         assert_eq!(write(&intake, MemberId([3; 32]), Some(sent), 4).await.unwrap(), sent);

@@ -8,7 +8,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     bulk::{Request, read_message},
-    intake::{Expected, Intake},
+    intake::{Arrived, Expected, Intake},
     places::Places,
     results::Results,
 };
@@ -47,15 +47,6 @@ impl Trusted {
             required => Ok(Expected { owner, by: from, root: required.copied().or(root) }),
         }
     }
-}
-
-/// A vector that is here now.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Arrived {
-    pub(super) owner: MemberId,
-    pub(super) root: Digest,
-    /// Whether its owner has sent it.
-    pub(super) from_owner: bool,
 }
 
 /// Does what the opener of a stream asks for. Gives the vector that is here now, and nothing where a sum was asked

@@ -15,12 +15,8 @@ impl Driver {
         running.expected = members.len();
         if let Some(intake) = running.intake.as_ref().filter(|intake| intake.session() == session) {
             let complete = intake.complete();
-            running.received.extend(complete.iter().map(|(member, ..)| *member));
-            let received = |(member, root, from_owner)| match from_owner {
-                true => Input::Done(Work::Received(member, root)),
-                false => Input::Done(Work::PassedOn(member, root)),
-            };
-            return Ok(complete.into_iter().map(received).collect());
+            running.received.extend(complete.iter().map(|arrived| arrived.owner));
+            return Ok(complete.iter().map(|arrived| Input::Done(arrived.work())).collect());
         }
         let layout = running.terms.layout().clone();
         // what a standby holds is bounded by the policy
@@ -50,11 +46,8 @@ impl Driver {
         let places = self.state.uploads.of(uploads);
         tokio::spawn(async move {
             match serve(stream, from, intake, &ended, &results, &trusted, &places).await {
-                Ok(Some(Arrived { owner, root, from_owner })) => {
-                    let work = match from_owner {
-                        true => Work::Received(owner, root),
-                        false => Work::PassedOn(owner, root),
-                    };
+                Ok(Some(arrived)) => {
+                    let work = arrived.work();
                     let _ =
                         done.send(Done { generation, role: Role::Aggregator, work, aggregate: None }).await;
                 }
