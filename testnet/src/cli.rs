@@ -18,7 +18,7 @@ use clap::Parser;
 
 use crate::workload::vectors::Reduction;
 
-pub(crate) use fault::{Deed, Fault, Who, list};
+pub(crate) use fault::{Deed, Fault, Who, in_seconds, list};
 pub(crate) use flags::Transport;
 pub(crate) use lie::Telling;
 

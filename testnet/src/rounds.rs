@@ -67,14 +67,14 @@ pub(crate) struct Rounds<'a> {
     partition: Option<[BTreeSet<usize>; 2]>,
     /// How many there were.
     partitions: u64,
-    /// Nodes that were started again and are not connected yet.
+    /// Nodes that were started again, went on or can be reached again, and may not be connected yet.
     returning: BTreeSet<usize>,
     prepared: BTreeSet<usize>,
     /// The round that a node's waiting input is for.
     outstanding: BTreeMap<usize, u32>,
     /// Nodes that lie: whatever becomes of them is their own doing.
     liars: BTreeSet<usize>,
-    /// Nodes that lie, or that stood still or were cut off in this round.
+    /// Nodes that lie, or that stood still or were cut off at some time in this round.
     disturbed: BTreeSet<usize>,
     /// Nodes that have missed results, and with them what the shared model has learned.
     stale: BTreeSet<usize>,
@@ -152,6 +152,7 @@ impl<'a> Rounds<'a> {
         self.current = RoundOutcome::new(round);
         self.disturbed = self.fleet.alive().into_iter().filter(|node| !self.is_at_hand(*node)).collect();
         self.disturbed.extend(&self.liars);
+        self.disturbed.extend(self.partition.iter().flatten().flatten());
         self.bring_back().await?;
         let participants = self.participants(round).await?;
         self.prepare(round, &participants).await?;

@@ -73,10 +73,15 @@ impl fmt::Display for Fault {
         }
         write!(formatter, "@{}@{}", self.phase, self.round)?;
         match self.deed {
-            Deed::Pause(time) | Deed::Partition(_, time) => write!(formatter, ":{}", time.as_secs_f64()),
+            Deed::Pause(time) | Deed::Partition(_, time) => write!(formatter, ":{}", in_seconds(time)),
             Deed::Kill | Deed::Restart => Ok(()),
         }
     }
+}
+
+/// Seconds as people write them: `as_secs_f64` makes 1.8439999999999999 of 1844 ms.
+pub(crate) fn in_seconds(time: Duration) -> f64 {
+    time.as_micros() as f64 / 1e6
 }
 
 /// `0,2,5`

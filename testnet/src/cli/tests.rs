@@ -69,7 +69,7 @@ fn faults_are_shown_as_they_are_written() {
     for (line, shown) in [
         ("--kill 3@publish@1", "--kill 3@publish@1"),
         ("--restart aggregator@unmasking", "--restart aggregator@unmasking@0"),
-        ("--pause 2@share-keys:1.5", "--pause 2@share-keys@0:1.5"),
+        ("--pause 2@share-keys:1.844", "--pause 2@share-keys@0:1.844"),
         ("--partition 0,1|3,2,4,5,6,7@publish:3", "--partition 0,1|2,3,4,5,6,7@publish@0:3"),
     ] {
         assert_eq!(run(line).faults.into_iter().map(|fault| fault.to_string()).collect::<Vec<_>>(), [shown]);

@@ -6,7 +6,7 @@ use tokio::time::Instant;
 
 use super::*;
 use crate::{
-    cli::{Deed, list},
+    cli::{Deed, in_seconds, list},
     control::Assignment,
     report::{Parted, Paused, Struck},
 };
@@ -45,7 +45,7 @@ impl Rounds<'_> {
                     self.fleet.pause(node, true)?;
                     self.disturbed.insert(node);
                     self.later(time, Later::Resume(node));
-                    let seconds = time.as_secs_f64();
+                    let seconds = in_seconds(time);
                     self.say(&format!("{whom} stands still for {seconds} s as {phase} begins"));
                     self.current.pauses.push(Paused { struck, seconds });
                     break;
@@ -75,7 +75,7 @@ impl Rounds<'_> {
         time: Duration,
         struck: &Struck,
     ) -> anyhow::Result<()> {
-        let seconds = time.as_secs_f64();
+        let seconds = in_seconds(time);
         let [one, other] = &groups;
         self.say(&format!(
             "nodes {} and {} are cut off from each other for {seconds} s as {} begins",
@@ -132,11 +132,13 @@ impl Rounds<'_> {
                 Later::Resume(node) => {
                     if self.fleet.is_paused(node) {
                         self.fleet.pause(node, false)?;
+                        self.returning.insert(node);
                         self.say(&format!("node {node} goes on"));
                     }
                 }
                 Later::Heal(number) if number == self.partitions => {
-                    self.partition = None;
+                    let healed = self.partition.take();
+                    self.returning.extend(healed.into_iter().flatten().flatten());
                     for node in self.fleet.alive() {
                         self.cut_off(node).await?;
                     }
@@ -171,7 +173,7 @@ impl Rounds<'_> {
         Ok(())
     }
 
-    /// Waits until those who were killed and are to come back are up and connected.
+    /// Waits until those who were away and are to come back are up and connected.
     pub(super) async fn bring_back(&mut self) -> anyhow::Result<()> {
         let deadline = Instant::now() + CONNECT;
         loop {
@@ -182,7 +184,7 @@ impl Rounds<'_> {
             }
             if self.next(deadline).await? == Next::Deadline {
                 let (returning, seconds) = (&self.returning, CONNECT.as_secs());
-                bail!("nodes {returning:?} were started again, but are not connected after {seconds} s");
+                bail!("nodes {returning:?} are back, but not connected after {seconds} s");
             }
         }
     }

@@ -96,6 +96,18 @@ fn parts_that_are_too_small_wait_for_each_other() {
     }
 }
 
+/// Cut off for two rounds and a half: it has an input for the third, which the others began without it.
+#[test]
+fn whoever_can_be_reached_again_in_the_middle_of_a_round_is_not_waited_for() {
+    let report = report(
+        "--nodes 8 --rounds 4 --vector-len 500 --partition 0,1,2,3,4,5,6|7@advertise-keys:3.5 \
+         --pause aggregator@masked-input@2:6",
+    );
+    assert_eq!(report["all_correct"], true, "{report:#}");
+    let last = &rounds(&report)[3];
+    assert_eq!((survivors(last), &last["published_to"]), (8, &8.into()), "{report:#}");
+}
+
 #[test]
 fn a_soak_has_no_wrong_sum() {
     let ended = testnet(&["soak", "--nodes", "5", "--rounds", "12", "--churn", "--seed", "3", "--json"]);
