@@ -15,24 +15,36 @@ pub(crate) fn root() -> PathBuf {
     PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/.."))
 }
 
+/// A page of the documentation, or a part of it.
+pub(crate) struct Page {
+    /// Its file, for messages.
+    pub(crate) name: String,
+    pub(crate) text: String,
+}
+
+impl Page {
+    /// The page in this file, from the root of the repository.
+    pub(crate) fn read(name: &str) -> Self {
+        Self { name: name.into(), text: fs::read_to_string(root().join(name)).unwrap() }
+    }
+}
+
 /// The pages with commands: all of the root and of `docs/`.
-pub(crate) fn pages() -> Vec<PathBuf> {
-    let listed = ["", "docs"].map(|folder| fs::read_dir(root().join(folder)).unwrap());
-    let mut pages: Vec<PathBuf> = listed.into_iter().flatten().map(|entry| entry.unwrap().path()).collect();
-    pages.retain(|path| path.extension().is_some_and(|extension| extension == "md"));
-    pages.sort();
-    pages
+pub(crate) fn pages() -> Vec<Page> {
+    let mut names: Vec<String> = Vec::new();
+    for folder in ["", "docs/"] {
+        let listed = fs::read_dir(root().join(folder)).unwrap();
+        let listed = listed.map(|entry| entry.unwrap().file_name().into_string().unwrap());
+        names.extend(listed.filter(|name| name.ends_with(".md")).map(|name| format!("{folder}{name}")));
+    }
+    names.sort();
+    names.iter().map(|name| Page::read(name)).collect()
 }
 
-/// All calls of a program in these pages, by its name or through `cargo run --bin`.
-pub(crate) fn calls(program: &str, pages: &[PathBuf]) -> Vec<Shown> {
-    pages.iter().flat_map(|page| calls_in(program, page)).collect()
-}
-
-fn calls_in(program: &str, page: &PathBuf) -> Vec<Shown> {
-    let text = fs::read_to_string(page).unwrap();
+/// All calls of a program on this page, by its name, through `cargo run --bin`, as another user, or by cron.
+pub(crate) fn calls(program: &str, page: &Page) -> Vec<Shown> {
     let (mut calls, mut fence) = (Vec::new(), None);
-    for (number, line) in text.lines().enumerate() {
+    for (number, line) in page.text.lines().enumerate() {
         if let Some(language) = line.trim_start().strip_prefix("```") {
             fence = if fence.is_none() { Some(language.to_owned()) } else { None };
             continue;
@@ -47,7 +59,7 @@ fn calls_in(program: &str, page: &PathBuf) -> Vec<Shown> {
         let words = command.split_whitespace().take_while(|word| !word.starts_with(['#', '>']));
         let words: Vec<&str> = words.collect();
         if let Some(arguments) = arguments(program, &words) {
-            let place = format!("{}:{}: {command}", page.display(), number + 1);
+            let place = format!("{}:{}: {command}", page.name, number + 1);
             let arguments = arguments.iter().map(ToString::to_string).collect();
             calls.push(Shown { place, arguments });
         }
@@ -57,8 +69,12 @@ fn calls_in(program: &str, page: &PathBuf) -> Vec<Shown> {
 
 /// What a line passes to the program, if it calls it.
 fn arguments<'a>(program: &str, words: &'a [&'a str]) -> Option<&'a [&'a str]> {
-    if words.first() == Some(&program) {
-        return words.get(1..);
+    let as_user = words.starts_with(&["sudo", "-u"]).then_some(3);
+    let is_time = |word: &&str| word.chars().all(|letter| letter.is_ascii_digit() || letter == '*');
+    let by_cron = words.get(..5).is_some_and(|times| times.iter().all(is_time)).then_some(5);
+    let called = words.get(as_user.or(by_cron).unwrap_or(0)..)?;
+    if called.first() == Some(&program) {
+        return called.get(1..);
     }
     let through_cargo = words.starts_with(&["cargo", "run"])
         && words.iter().zip(words.iter().skip(1)).any(|pair| pair == (&"--bin", &program));
