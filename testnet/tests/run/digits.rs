@@ -21,3 +21,19 @@ fn the_shared_model_learns_as_the_same_averaging_in_the_clear_does() {
     let baseline = |key: &str| report["baselines"][key].as_f64().unwrap();
     assert!(accuracy[2] > baseline("alone") && baseline("central") > baseline("alone"), "{report:#}");
 }
+
+#[test]
+fn the_demonstration_loses_a_member_and_an_aggregator() {
+    let report = report("");
+    assert_eq!((&report["all_correct"], &report["workload"]), (&true.into(), &"digits".into()));
+    let kills = report["kills"].as_array().unwrap();
+    let [member, aggregator] = &kills[..] else { panic!("{report:#}") };
+    assert_ne!(member["round"], aggregator["round"], "{report:#}");
+    let ends = |kill: &serde_json::Value| {
+        let round = &report["rounds"][kill["round"].as_u64().unwrap() as usize];
+        let attempts = round["attempts"].as_array().unwrap();
+        (attempts.iter().filter(|attempt| attempt["aggregator"] == kill["peer"]).count(), attempts.len())
+    };
+    // a round outlives both, and only the aggregator's is taken over
+    assert_eq!((ends(member), ends(aggregator)), ((0, 1), (1, 2)), "{report:#}");
+}
