@@ -39,7 +39,7 @@ const EVIDENCE: TableDefinition<'_, &[u8; 32], &[u8]> = TableDefinition::new("ev
 const META: TableDefinition<'_, &str, u64> = TableDefinition::new("meta");
 
 /// Format of this file; a later one is refused, an earlier one is brought up to it ([`upgrade`]).
-const FORMAT: u64 = 2;
+const FORMAT: u64 = 3;
 
 /// Rounds that are kept: years of a daily round, and less than a gigabyte where a hundred members vote. So the
 /// file cannot grow without end.
@@ -340,13 +340,21 @@ impl Ledger {
 ///
 /// - 1 → 2: there are sets whose sums may be known ([`consents`]). A version that knows nothing of these would not
 ///   guard them, so it must not open the file any more.
+/// - 2 → 3: survivors name their mask set, and votes are for both. Results and evidence with survivors that do not
+///   cannot be verified any more, and go; that a node took part in a round stays in the journal.
 fn upgrade(write: &WriteTransaction, path: String) -> Result<(), LedgerError> {
     let is_new = write.list_tables().map_err(failed)?.next().is_none();
     let mut meta = write.open_table(META).map_err(failed)?;
     let found = meta.get("format").map_err(failed)?.map(|value| value.value());
     match found {
         Some(FORMAT) => return Ok(()),
-        Some(1) => tracing::info!(path, from = 1, to = FORMAT, "ledger upgraded"),
+        Some(from @ 1..FORMAT) => {
+            let mut rounds = write.open_table(ROUNDS).map_err(failed)?;
+            rounds.retain(|_, bytes| codec::decode::<RoundRecord>(bytes).is_ok()).map_err(failed)?;
+            let mut evidence = write.open_table(EVIDENCE).map_err(failed)?;
+            evidence.retain(|_, bytes| codec::decode::<Evidence>(bytes).is_ok()).map_err(failed)?;
+            tracing::info!(path, from, to = FORMAT, "ledger upgraded");
+        }
         Some(found) => return Err(LedgerError::Format { path, found }),
         None if is_new => {}
         // somebody else's database

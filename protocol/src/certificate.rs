@@ -158,12 +158,12 @@ pub fn check_proposal(
         .filter(|receipt| receipt.signer != proposal.signer && session.position(&receipt.signer).is_some())
         .filter(|receipt| receipt.body == expected && receipt.verify().is_ok())
         .count();
-    let needed = session.standbys(survivors.0.len());
+    let needed = session.standbys(survivors.vectors.len());
     if found < needed { Err(FaultKind::Standbys { found, needed }) } else { Ok(()) }
 }
 
 /// Checks a certificate: votes of a threshold of the mask set, in this session and one slot, for one set
-/// that is large enough and lies within the mask set.
+/// that is large enough and lies within the mask set, which it names.
 ///
 /// # Errors
 /// [`FaultKind`] says which check failed; who passed it on is to blame.
@@ -177,7 +177,10 @@ pub fn check_certificate(
     if !mine || *slot < session.terms().contract().slot {
         return Err(FaultKind::Session);
     }
-    check_size(session, survivors.0.len())?;
+    if survivors.mask_set != mask_set.digest && checked(Check::CertifiedMaskSet) {
+        return Err(FaultKind::MaskSet);
+    }
+    check_size(session, survivors.vectors.len())?;
     if !ascending(survivors.ids()) && checked(Check::SurvivorsDistinct) {
         return Err(FaultKind::Order);
     }
@@ -199,7 +202,7 @@ pub fn check_certificate(
 ///
 /// 1. the aggregator of the certificate's slot signed it for this session;
 /// 2. its certificate is valid, and for the set that the result names;
-/// 3. its mask set is one of this session, and the one that the result names.
+/// 3. its mask set is one of this session, and the one that the certificate names.
 ///
 /// # Errors
 /// [`FaultKind`] says which check failed; who passed it on is to blame.
@@ -214,9 +217,6 @@ pub fn check_published(session: &Session, published: &Published) -> Result<Accep
     }
     sum.verify().map_err(|_| FaultKind::Signature)?;
     let shown = AcceptedMaskSet::check(session, mask_set)?;
-    if sum.body.mask_set != *shown.digest() {
-        return Err(FaultKind::MaskSet);
-    }
     if checked(Check::ResultCertificate) {
         check_certificate(session, &shown, certificate)?;
     }

@@ -58,8 +58,10 @@ pub enum Work {
     Uploaded(MemberId, Digest),
     /// Standby: another member's whole vector is here, and has this root.
     Held(MemberId, Digest),
-    /// Member: the sum with this root is verified and stored.
+    /// Member: the sum with this root is here as it was announced.
     Stored(Digest),
+    /// Member: so is this one, but it is none of values in the range that the contract says.
+    Unreadable(Digest, String),
     /// Aggregator: a member's whole vector is here from itself, and has this root.
     Received(MemberId, Digest),
     /// Aggregator: a whole vector is here that another member passed on as this one's, and has this root.

@@ -49,7 +49,6 @@ use crate::{
     ids::MemberId,
     io::{Input, Now, Output, Work},
     messages::{Abort, Message, share_keys::DealtCommitments},
-    mutation::{Check, checked},
     phase::Phase,
     report::AbortReason,
     roster::{SeenKeys, Session},
@@ -274,7 +273,7 @@ impl Member {
                 self.wait_no_longer_for(peer, now);
             }
             Input::Tick => self.tick(now, &mut out),
-            Input::Done(work) => self.done(work, phase, &mut out),
+            Input::Done(work) => self.done(work, phase, now, &mut out),
         }
         let moved = self.phase().is_some_and(|next| next != phase) || self.seat.slot != slot;
         if moved && !self.has_given_up() {
@@ -441,7 +440,7 @@ impl Member {
         }
     }
 
-    fn done(&mut self, work: Work, phase: Phase, out: &mut Outputs) {
+    fn done(&mut self, work: Work, phase: Phase, now: Now, out: &mut Outputs) {
         let State::Playing(playing) = &mut self.state else { return };
         let result = match work {
             Work::Uploaded(to, root) => playing.uploaded(&self.seat, to, root, out).and_then(|()| {
@@ -452,33 +451,16 @@ impl Member {
                 let mine = playing.root();
                 playing.standing_by.held(&self.seat, mine, (member, root), out)
             }
-            Work::Stored(root) => match playing.fetching.get(&root) {
-                Some(published) if playing.audits(&self.seat, published) && checked(Check::CheckedSum) => {
-                    let begun = publish::audit(&playing.session, published, out);
-                    begun.map_err(|kind| AbortReason::Inconsistent { phase, detail: kind.to_string() })
-                }
-                _ => self.stored(&root, out),
-            },
-            Work::Audited(root) => self.stored(&root, out),
-            Work::Disproved(root, disproof) => match playing.fetching.remove(&root) {
-                Some(published) => Err(publish::disproved(&playing.session, published, disproof, out)),
-                None => Ok(()),
-            },
+            Work::Stored(root) => self.sum_is_here(&root, Ok(()), now, out),
+            Work::Unreadable(root, detail) => self.sum_is_here(&root, Err(detail), now, out),
+            Work::Audited(root) => self.audited(&root, out),
+            Work::Disproved(root, disproof) => self.disproved(&root, disproof, now, out),
             Work::Failed(detail) => Err(AbortReason::Local { phase, detail }),
             Work::Received(..) | Work::PassedOn(..) | Work::Summed(_) => Ok(()),
         };
         if let Err(reason) = result {
             self.close(reason, out);
         }
-    }
-
-    /// A sum is here and in order, as far as this member can tell.
-    fn stored(&mut self, root: &Digest, out: &mut Outputs) -> Result<(), AbortReason> {
-        let State::Playing(playing) = &mut self.state else { return Ok(()) };
-        let Some(published) = playing.fetching.remove(root) else { return Ok(()) };
-        let stored = publish::stored(&self.seat, &playing.session, published, out);
-        self.state = State::Closed;
-        stored
     }
 
     /// Whether somebody had an earlier slot, or has the one that I look to: it may not know better.
@@ -510,7 +492,8 @@ fn only_aggregator_may_say(message: &Message) -> bool {
 }
 
 /// Whether nothing better can follow from an aggregator that said this. A message of another session may
-/// be an old one that comes late, and of two contradicting statements the first holds.
+/// be an old one that comes late, of two contradicting statements the first holds, and of two mask sets I may have
+/// been shown the one that nobody else knows.
 fn is_fatal(kind: &FaultKind) -> bool {
-    !matches!(kind, FaultKind::Session | FaultKind::Unexpected | FaultKind::Equivocation)
+    !matches!(kind, FaultKind::Session | FaultKind::Unexpected | FaultKind::Equivocation | FaultKind::MaskSet)
 }

@@ -34,6 +34,8 @@ pub enum Check {
     VectorRoot,
     /// A survivor's statement is for the mask set that the others accepted.
     SameMaskSet,
+    /// A certificate is for the mask set that I accepted, or that comes with the result.
+    CertifiedMaskSet,
     /// A survivor signed the root of its vector.
     SurvivorSignature,
     /// Survivors are in the mask set: in a proposal and in a certificate.

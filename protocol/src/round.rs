@@ -264,6 +264,7 @@ impl Round {
                     Work::Uploaded(..)
                     | Work::Held(..)
                     | Work::Stored(_)
+                    | Work::Unreadable(..)
                     | Work::Audited(_)
                     | Work::Disproved(..)
                     | Work::Failed(_) => Role::Member,

@@ -25,7 +25,7 @@ mod vectors;
 mod violation;
 mod weather;
 
-pub use adversary::{Adversary, Liar, Lie, Place, Said, UnknownLie};
+pub use adversary::{Adversary, Falsehood, Liar, Lie, Place, Said, UnknownLie};
 pub use consortium::{Consortium, ConsortiumError, consortium, consortium_where};
 pub use faults::{Fault, Kill, What};
 pub use host::{Host, SequentialHost};

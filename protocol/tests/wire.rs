@@ -170,7 +170,7 @@ fn attempt() -> Attempt {
         *sign(MaskedInput { session: id, mask_set: mask_set.digest(), root }, member)
     };
     let inputs: Vec<Signed<MaskedInput>> = (100..).zip(&members).map(input).collect();
-    let survivors = SurvivorSet(inputs.iter().map(|input| (input.signer, input.body.root)).collect());
+    let survivors = SurvivorSet::of(&inputs);
     let standing = StandbyReceipt { session: id, slot: SLOT, survivors: survivors.digest() };
     let standby_receipt = sign(standing, other);
     let proposed =
@@ -183,8 +183,7 @@ fn attempt() -> Attempt {
     let shares =
         [(me.id(), RevealedShare::SelfMask(share(9))), (other.id(), RevealedShare::PairwiseKey(share(10)))];
     let reveal = Reveal { session: id, survivors: survivors.digest(), shares: shares.into() };
-    let sum =
-        Sum { session: id, mask_set: mask_set.digest(), survivors: survivors.digest(), root: [110; 32] };
+    let sum = Sum { session: id, survivors: survivors.digest(), root: [110; 32] };
     let published = Published {
         sum: *sign(sum, aggregator),
         certificate: certificate.clone(),

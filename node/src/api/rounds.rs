@@ -96,7 +96,7 @@ pub(super) async fn aggregate(
         let Contract { ref manifest, attempt, slot, task, .. } = contract;
         let manifest = chain.by_digest(manifest).unwrap_or(chain.manifest()).clone();
         let terms = Terms::new(manifest, round, attempt, slot, task).map_err(Problem::internal)?;
-        let survivors = published.certificate.survivors.0.len();
+        let survivors = published.certificate.survivors.vectors.len();
         let found = handle.results.aggregate(&published.sum.body.root, &terms, survivors);
         let Some(aggregate) = found.map_err(Problem::internal)? else {
             let detail = format!("the aggregate of round {round} is not kept any more; the last rounds' are");

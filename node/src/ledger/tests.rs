@@ -124,7 +124,7 @@ fn a_later_format_is_refused_and_left_as_it_is() {
     for _ in 0..2 {
         let error = Ledger::open(&folder.path()).err().unwrap();
         assert!(matches!(error, LedgerError::Format { found, .. } if found == FORMAT + 1), "{error}");
-        assert!(error.to_string().contains("has format 3, this version reads 1 to 2"), "{error}");
+        assert!(error.to_string().contains("has format 4, this version reads 1 to 3"), "{error}");
     }
 }
 
@@ -147,7 +147,7 @@ fn a_database_of_another_program_is_refused_and_left_as_it_is() {
 
 /// What the first version wrote, table by table.
 #[test]
-fn an_earlier_format_is_upgraded_in_place_and_keeps_everything() {
+fn an_earlier_format_is_upgraded_in_place_and_keeps_what_can_be_read() {
     let folder = Folder::new();
     let database = Database::create(folder.path()).unwrap();
     let write = database.begin_write().unwrap();
@@ -156,13 +156,16 @@ fn an_earlier_format_is_upgraded_in_place_and_keeps_everything() {
     write.open_table(JOURNAL).unwrap().insert(7, entry(&joined(4)).as_slice()).unwrap();
     write.open_table(ROUNDS).unwrap().insert(3, codec::encode(&record(3)).unwrap().as_slice()).unwrap();
     write.open_table(ROSTERS).unwrap();
-    write.open_table(EVIDENCE).unwrap();
+    // whose survivors name no mask set
+    write.open_table(ROUNDS).unwrap().insert(2, &[2; 40][..]).unwrap();
+    write.open_table(EVIDENCE).unwrap().insert(&[1; 32], &[2; 40][..]).unwrap();
     write.commit().unwrap();
     drop(database);
     for _ in 0..2 {
         let mut ledger = folder.open();
         assert_eq!((entries(&ledger)[0].clone(), ledger.round(3).unwrap()), (joined(4), Some(record(3))));
         assert_eq!((ledger.next_round().unwrap(), ledger.spent().unwrap()), (5, vec![]));
+        assert!(ledger.round(2).unwrap().is_none() && ledger.evidence().unwrap().is_empty());
         ledger.journal(&JournalEntry::UploadStarted(SessionId([1; 32]))).unwrap();
     }
     assert_eq!(entries(&folder.open()).len(), 3, "entries go on where they had ended");

@@ -144,9 +144,10 @@ pub(crate) enum Command {
     Finish(oneshot::Sender<bool>),
 }
 
-/// A job of a round is done; the number tells rounds apart.
+/// A job is done; the number tells rounds apart, and what was begun in one session is for no other.
 struct Done {
     generation: u64,
+    session: SessionId,
     role: Role,
     work: Work,
     aggregate: Option<Arc<encoding::Aggregate>>,

@@ -241,7 +241,7 @@ impl Intake {
 
     /// The files with the survivors' vectors: those with the certified roots.
     pub(super) fn files(&self, survivors: &SurvivorSet) -> io::Result<Vec<Arc<File>>> {
-        survivors.0.iter().map(|(owner, root)| self.file(owner, root)).collect()
+        survivors.vectors.iter().map(|(owner, root)| self.file(owner, root)).collect()
     }
 
     fn whole(&self) -> MutexGuard<'_, BTreeMap<(MemberId, MemberId), Whole>> {
@@ -362,7 +362,7 @@ mod tests {
         assert_eq!(write(&intake, OWNER, None, 3).await.unwrap(), sent, "it need not come twice");
         write(&intake, OWNER, Some([7; 32]), 3).await.unwrap_err();
         assert_eq!(write(&intake, MemberId([3; 32]), Some(sent), 4).await.unwrap(), sent);
-        let file = |root| intake.files(&SurvivorSet(vec![(OWNER, root)]));
+        let file = |root| intake.files(&SurvivorSet { mask_set: [0; 32], vectors: vec![(OWNER, root)] });
         let mut first = [0];
         read_at(&file(sent).unwrap()[0], &mut first, 0).unwrap();
         assert_eq!(first, [2]);
@@ -399,6 +399,9 @@ mod tests {
         let other = MemberId([2; 32]);
         let turn = intake.senders.turn(OWNER, other);
         let _open = intake.deposit(&turn, Expected { owner: OWNER, by: other, root: None }).await.unwrap();
-        assert_eq!(intake.files(&SurvivorSet(vec![(OWNER, root)])).unwrap().len(), 1);
+        assert_eq!(
+            intake.files(&SurvivorSet { mask_set: [0; 32], vectors: vec![(OWNER, root)] }).unwrap().len(),
+            1
+        );
     }
 }

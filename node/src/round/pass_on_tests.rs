@@ -57,7 +57,7 @@ impl Holders {
     }
 
     fn is_complete(&self, at: &Aggregator) -> bool {
-        let survivors = SurvivorSet(vec![(self.round.id(0), self.root)]);
+        let survivors = SurvivorSet { mask_set: [0; 32], vectors: vec![(self.round.id(0), self.root)] };
         at.intake.files(&survivors).is_ok()
     }
 }

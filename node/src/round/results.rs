@@ -188,16 +188,20 @@ impl Results {
 
 #[cfg(feature = "lies")]
 impl Results {
-    /// Keeps another sum in place of one, with one bit changed. Test builds only.
-    pub(super) fn falsify(&self, root: &Digest) -> io::Result<Digest> {
+    /// Keeps another sum in place of one, with its first chunk changed. Test builds only.
+    pub(super) fn falsify(
+        &self,
+        root: &Digest,
+        falsehood: consort_protocol::sim::Falsehood,
+    ) -> io::Result<Digest> {
         let sum = self.get(root).ok_or_else(|| io::Error::other("no such sum"))?;
         let mut out = self.begin()?;
         let mut digests = Vec::new();
         for chunk in sum.layout.chunks() {
             let mut packed = vec![0; chunk.packed_len()];
             read_at(&sum.file, &mut packed, sum.offset(&chunk))?;
-            if let Some(byte) = packed.first_mut().filter(|_| chunk.index == 0) {
-                *byte ^= 1;
+            if chunk.index == 0 {
+                falsehood(&chunk, &mut packed);
             }
             io::Write::write_all(&mut out, &packed)?;
             digests.push(chunk_digest(&chunk, &packed));

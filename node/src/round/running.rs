@@ -10,7 +10,7 @@ use consort_protocol::{
     contract::Terms,
     encoding,
     hash::Digest,
-    ids::MemberId,
+    ids::{MemberId, SessionId},
     io::{Now, Role},
     phase::Phase,
     report::Outcome,
@@ -48,7 +48,10 @@ pub(super) struct Running {
     pub(super) passing_on: BTreeMap<MemberId, mpsc::Sender<(MemberId, Digest)>>,
     pub(super) attempts: Vec<AttemptRecord>,
     pub(super) outcome: Option<Outcome>,
-    pub(super) aggregate: Option<Arc<encoding::Aggregate>>,
+    /// The first sum that could be read, by its root.
+    pub(super) aggregate: Option<(Digest, Arc<encoding::Aggregate>)>,
+    /// Sums are read one after the other: each takes the memory of an aggregate.
+    pub(super) reading: Arc<tokio::sync::Mutex<()>>,
     pub(super) phases: PhaseClock,
     /// Whose vectors are here.
     pub(super) received: BTreeSet<MemberId>,
@@ -57,7 +60,7 @@ pub(super) struct Running {
     pub(super) idle: BTreeSet<MemberId>,
     /// Since when others, one of them honest, are at a later round.
     pub(super) behind_since: Option<Now>,
-    /// Tells detached jobs of this round that it is over.
+    /// Tells detached jobs of the last session that it is over.
     pub(super) ended: CancellationToken,
     _end_on_drop: DropGuard,
     rng: StdRng,
@@ -84,6 +87,7 @@ impl Running {
             attempts: Vec::new(),
             outcome: None,
             aggregate: None,
+            reading: Arc::default(),
             phases: PhaseClock::default(),
             received: BTreeSet::new(),
             expected: 0,
@@ -94,6 +98,26 @@ impl Running {
             rng,
         };
         Ok((running, deeds))
+    }
+
+    /// A roster was accepted: of the session before, nothing has a place in this one.
+    pub(super) fn enter_session(&mut self) {
+        self.session = self.round.member().and_then(|member| member.session()).cloned();
+        if let Some(upload) = self.upload.take() {
+            upload.abort();
+        }
+        (self.intake, self.root, self.source) = (None, None, None);
+        self.passing_on.clear();
+        self.received.clear();
+        self.ended = CancellationToken::new();
+        self._end_on_drop = self.ended.clone().drop_guard();
+    }
+
+    /// Whether a job that was begun in this session is for the present one.
+    pub(super) fn is_in(&self, session: SessionId) -> bool {
+        let is = |present: SessionId| present == session;
+        self.session.as_ref().is_some_and(|session| is(session.id()))
+            || self.intake.as_ref().is_some_and(|intake| is(intake.session()))
     }
 
     pub(super) fn handle(&mut self, input: consort_protocol::io::Input, now: Now) -> Deeds {

@@ -97,7 +97,7 @@ impl Aggregator {
     async fn sum(&self, round: &Round, numbers: &[usize]) -> Digest {
         let root = |number| round.root(&round.chunks(&round.source(number)));
         let survivors = numbers.iter().map(|&number| (round.id(number), root(number)));
-        let survivors = SurvivorSet(survivors.collect());
+        let survivors = SurvivorSet { mask_set: [0; 32], vectors: survivors.collect() };
         let plan = Round::unmasking(numbers.iter().copied());
         let layout = round.layout.clone();
         self.results.clone().sum(self.intake.clone(), layout, survivors, plan).await.unwrap()

@@ -1,6 +1,6 @@
 //! A home that is put back from a backup.
 
-use std::{fs, path::Path};
+use std::{fs, path::Path, time::Duration};
 
 use consort_node::ledger::Ledger;
 use consort_protocol::array::Values;
@@ -60,7 +60,18 @@ async fn the_others_remind_it_of_what_it_has_said_since() {
     for node in &others {
         connected_to(node, 3).await;
     }
-    let (status, _, answer) = http::unix(&home, &format!("GET /v1/inputs/{id}"), b"").await;
+    // the alarm comes first
+    let path = format!("GET /v1/inputs/{id}");
+    let given_back = async {
+        loop {
+            let (status, _, answer) = http::unix(&home, &path, b"").await;
+            if status != 200 || !answer.contains(r#""state":"waiting""#) {
+                return (status, answer);
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    let (status, answer) = within(given_back).await;
     assert!(status == 200 && answer.contains("may have been summed before"), "{answer}");
 
     let mut submit = command("submit", &home);

@@ -60,7 +60,7 @@ impl ConsistencyCheck {
     ) -> Result<Self, AbortReason> {
         let set = match &proposed {
             Proposed::Survivors { statements, .. } => SurvivorSet::of(statements),
-            Proposed::Abandon => SurvivorSet(Vec::new()),
+            Proposed::Abandon => SurvivorSet::of(&[]),
         };
         let voters = mask_set.ids().collect();
         let subject = Subject::Survivors { set, mask_set: Box::new(mask_set), verifiers };

@@ -213,7 +213,7 @@ impl MaskedInput {
         let survivors = SurvivorSet::of(chosen);
         let Some(standbys) = self.standbys.complete(&self.session, seat, &survivors, out) else {
             return if late {
-                Progress::Impossible(self.standbys.too_few(&self.session, survivors.0.len()))
+                Progress::Impossible(self.standbys.too_few(&self.session, survivors.vectors.len()))
             } else {
                 Progress::Waiting(self)
             };

@@ -73,7 +73,7 @@ impl Standbys {
         survivors: &SurvivorSet,
         out: &mut Outputs,
     ) -> Option<Vec<Signed<StandbyReceipt>>> {
-        let needed = session.standbys(survivors.0.len());
+        let needed = session.standbys(survivors.vectors.len());
         if self.receipts.len() >= needed {
             return Some(self.receipts.values().take(needed).cloned().collect());
         }

@@ -13,11 +13,12 @@ use std::{collections::BTreeMap, sync::Arc};
 use crate::{
     certificate::AcceptedMaskSet,
     fault::FaultKind,
+    hash::Digest,
     ids::MemberId,
     io::{JournalEntry, Output},
     messages::{
         Message,
-        consistency_check::{Proposed, Value},
+        consistency_check::{Proposal, Proposed, SurvivorSet, Value},
         failover::{NewSlot, ShownNewSlot, ShownTimeout, Timeout},
         share_keys::DealtCommitments,
     },
@@ -39,7 +40,8 @@ use super::{
 pub(super) struct Succession {
     pub(super) session: Arc<Session>,
     slots: Slots,
-    mask_set: Option<AcceptedMaskSet>,
+    /// Those that time-outs name: more than one only where their author signed more than one.
+    mask_sets: BTreeMap<Digest, AcceptedMaskSet>,
     timeouts: BTreeMap<MemberId, Signed<Timeout>>,
     commitments: BTreeMap<MemberId, DealtCommitments>,
 }
@@ -47,7 +49,8 @@ pub(super) struct Succession {
 impl Succession {
     pub(super) fn begin(session: Arc<Session>, commitments: BTreeMap<MemberId, DealtCommitments>) -> Self {
         let slots = Slots::new(session.clone());
-        Self { session, slots, mask_set: None, timeouts: BTreeMap::new(), commitments }
+        let (mask_sets, timeouts) = (BTreeMap::new(), BTreeMap::new());
+        Self { session, slots, mask_sets, timeouts, commitments }
     }
 
     pub(super) fn timeout(
@@ -78,9 +81,7 @@ impl Succession {
         self.timeouts.entry(from).or_insert(timeout);
         slots.retain(self.timeouts.values().filter_map(|timeout| timeout.body.vote));
         self.slots = slots;
-        if self.mask_set.is_none() {
-            self.mask_set = shown;
-        }
+        self.mask_sets.extend(shown.map(|shown| (*shown.digest(), shown)));
         Ok(())
     }
 
@@ -95,7 +96,7 @@ impl Succession {
     }
 
     fn open(self, seat: &Seat, out: &mut Outputs) -> Result<State, AbortReason> {
-        let Self { session, slots, mask_set, timeouts, commitments } = self;
+        let Self { session, slots, mask_sets, timeouts, commitments } = self;
         let (slot, id) = (seat.slot, session.id());
         let highest = timeouts.values().filter_map(|timeout| timeout.body.vote).map(|vote| vote.slot).max();
         // some may not have the roster yet
@@ -108,6 +109,11 @@ impl Succession {
             phase: Phase::ConsistencyCheck,
             detail: kind.to_string(),
         })?;
+        let proposal = match &allowed {
+            Allowed::Only(value) => highest.and_then(|slot| slots.proposal(slot, value)),
+            Allowed::Anything | Allowed::Contradiction(_) => None,
+        };
+        let mask_set = chosen(mask_sets, proposal, &new_slot.body.timeouts);
         out.push(Output::Journal(JournalEntry::Opened(id, slot)));
         let mut verifiers = Verifiers::default();
         for (dealer, commitments) in commitments {
@@ -133,8 +139,7 @@ impl Succession {
                 let detail = format!("the aggregator of slot {slot} proposed two different values");
                 Err(AbortReason::Void { detail })
             }
-            (Allowed::Only(value @ Value::Survivors(digest)), Some(mask_set)) => {
-                let proposal = highest.and_then(|slot| slots.proposal(slot, &value));
+            (Allowed::Only(Value::Survivors(digest)), Some(mask_set)) => {
                 let required = match proposal.map(|proposal| &proposal.body.value) {
                     Some(Proposed::Survivors { statements, standbys }) => {
                         let holders = standbys.iter().map(|receipt| receipt.signer).collect();
@@ -164,6 +169,20 @@ impl Succession {
             }
         }
     }
+}
+
+/// The mask set of what has to be proposed again, or else the one that most have accepted.
+fn chosen(
+    mut mask_sets: BTreeMap<Digest, AcceptedMaskSet>,
+    proposal: Option<&Signed<Proposal>>,
+    timeouts: &[Signed<Timeout>],
+) -> Option<AcceptedMaskSet> {
+    if let Some(Proposed::Survivors { statements, .. }) = proposal.map(|proposal| &proposal.body.value) {
+        return mask_sets.remove(&SurvivorSet::of(statements).mask_set);
+    }
+    let accepted =
+        |digest: &Digest| timeouts.iter().filter(|it| it.body.mask_set.as_ref() == Some(digest)).count();
+    mask_sets.into_iter().max_by_key(|(digest, _)| accepted(digest)).map(|(_, mask_set)| mask_set)
 }
 
 fn void(detail: &str) -> AbortReason {

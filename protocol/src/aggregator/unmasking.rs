@@ -226,7 +226,7 @@ impl Summing {
     pub(super) fn summed(self, seat: &Seat, root: Digest, out: &mut Outputs) -> Result<Publish, AbortReason> {
         let Self { session, certificate, mask_set, opening, announced } = self;
         let survivors = certificate.survivors.digest();
-        let sum = seat.sign(Sum { session: session.id(), mask_set: mask_set.digest(), survivors, root })?;
+        let sum = seat.sign(Sum { session: session.id(), survivors, root })?;
         let published = Published { sum, certificate, mask_set, opening: Some(opening) };
         Ok(Publish::begin(seat, session, published, announced, out))
     }

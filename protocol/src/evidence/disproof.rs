@@ -103,8 +103,8 @@ impl Disproof {
         let chunk = layout.chunk(self.chunk).ok_or(EvidenceError::Opening)?;
         let block = block_of(&chunk, self.block).ok_or(EvidenceError::Opening)?;
         let belongs = |shown: &ShownBlock, root| shown.belongs_to(root, layout, self.chunk, self.block);
-        let mut pairs = self.vectors.iter().zip(&survivors.0);
-        if self.vectors.len() != survivors.0.len()
+        let mut pairs = self.vectors.iter().zip(&survivors.vectors);
+        if self.vectors.len() != survivors.vectors.len()
             || !belongs(&self.sum, &sum.body.root)
             || !pairs.all(|(shown, (_, root))| belongs(shown, root))
         {

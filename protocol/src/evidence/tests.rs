@@ -212,7 +212,7 @@ fn the_wrong_kind_for_the_set_that_it_names() {
     });
     convicts(proof(&bad, &play.survivors), play.member(), Crime::BadReveal);
     let mut fewer = play.survivors.clone();
-    fewer.0.pop();
+    fewer.vectors.pop();
     assert!(proof(good, &fewer).is_none(), "another set than the reveal names");
 }
 

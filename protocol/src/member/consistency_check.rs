@@ -65,11 +65,7 @@ pub(super) fn check_certified(
     masked: &Masked,
     certificate: &Certificate,
 ) -> Result<(), FaultKind> {
-    check_certificate(session, &masked.mask_set, certificate).map_err(|kind| match kind {
-        // the author of two mask sets has shown me another one than those who voted; who passes it on cannot know
-        FaultKind::Stranger(id) if session.position(&id).is_some() => FaultKind::MaskSet,
-        kind => kind,
-    })?;
+    check_certificate(session, &masked.mask_set, certificate)?;
     check_mine(seat, masked, &certificate.survivors)
 }
 

@@ -1,7 +1,10 @@
 //! A member in a session: where it is, and what each message does there.
 
 use core::mem;
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use crate::{
     certificate::AcceptedMaskSet,
@@ -24,8 +27,14 @@ use crate::{
 };
 
 use super::{
-    Refused, ballot::Ballot, consistency_check, masked_input::Masked, publish, share_keys::ShareKeys,
-    standby::StandingBy, unmasking,
+    Refused,
+    ballot::Ballot,
+    consistency_check,
+    masked_input::Masked,
+    publish::{self, Fetching},
+    share_keys::ShareKeys,
+    standby::StandingBy,
+    unmasking,
 };
 
 /// Sums of one session that are fetched at a time: one for each of the liars that may announce a false one,
@@ -54,7 +63,9 @@ pub(super) struct Playing {
     pub(super) commitments: BTreeMap<MemberId, DealtCommitments>,
     /// Results whose sums are on their way, by their roots. Where one was announced that nobody has, the next
     /// aggregator announces another.
-    pub(super) fetching: BTreeMap<Digest, Published>,
+    pub(super) fetching: BTreeMap<Digest, Fetching>,
+    /// Roots of sums that were here and none.
+    pub(super) unreadable: BTreeSet<Digest>,
     pub(super) standing_by: StandingBy,
 }
 
@@ -67,7 +78,8 @@ impl Playing {
     ) -> Self {
         let (ballot, standing_by) = (Ballot::new(session.clone()), StandingBy::default());
         let guard = seat.guard.clone();
-        Self { session, ballot, guard, stage, commitments, fetching: BTreeMap::new(), standing_by }
+        let (fetching, unreadable) = (BTreeMap::new(), BTreeSet::new());
+        Self { session, ballot, guard, stage, commitments, fetching, unreadable, standing_by }
     }
 
     pub(super) fn phase(&self) -> Phase {
@@ -134,30 +146,54 @@ impl Playing {
             Message::MaskSet(mask_set) => self.mask_set_announced(seat, &mask_set, out),
             Message::Proposal(proposal) => self.proposed(seat, &proposal, out),
             Message::Certificate(certificate) => self.certified(seat, from, &certificate, out),
-            Message::Published(published) => {
-                let root = published.sum.body.root;
-                if self.fetching.contains_key(&root) || self.fetching.len() >= MAX_FETCHING {
-                    return Ok(());
-                }
-                publish::check(&self.session, from, &published)?;
-                // somebody who cannot show them passes it on; others can
-                if published.opening.is_none() && self.audits(seat, &published) {
-                    return Ok(());
-                }
-                self.known(published.certificate.survivors.ids(), out);
-                if self.fetching.is_empty() {
-                    out.push(Output::Phase(Phase::Publish));
-                }
-                out.push(Output::Fetch(published.clone()));
-                self.fetching.insert(root, *published);
-                Ok(())
-            }
+            Message::Published(published) => self.published(seat, from, *published, out),
             Message::Standby(request) => {
                 let root = self.root();
                 self.standing_by.asked(seat, &self.session, root, *request, out)
             }
             _ => Err(FaultKind::Unexpected.into()),
         }
+    }
+
+    fn published(
+        &mut self,
+        seat: &Seat,
+        from: MemberId,
+        published: Published,
+        out: &mut Outputs,
+    ) -> Result<(), Refused> {
+        let root = published.sum.body.root;
+        if self.unreadable.contains(&root) {
+            return Ok(());
+        }
+        let shows = published.opening.is_some();
+        let audits = self.audits(seat, &published);
+        if let Some(fetching) = self.fetching.get_mut(&root) {
+            // somebody who could not show the secrets has passed it on before
+            if shows && fetching.published.opening.is_none() {
+                publish::check(&self.session, from, &published)?;
+                fetching.published = published;
+                if fetching.here.is_some() && audits {
+                    publish::audit(&self.session, &fetching.published, out)?;
+                }
+            }
+            return Ok(());
+        }
+        if self.fetching.len() >= MAX_FETCHING {
+            return Ok(());
+        }
+        publish::check(&self.session, from, &published)?;
+        // somebody who cannot show them passes it on; others can
+        if !shows && audits {
+            return Ok(());
+        }
+        self.known(published.certificate.survivors.ids(), out);
+        if self.fetching.is_empty() {
+            out.push(Output::Phase(Phase::Publish));
+        }
+        out.push(Output::Fetch(Box::new(published.clone())));
+        self.fetching.insert(root, Fetching { published, here: None });
+        Ok(())
     }
 
     fn mask_set_announced(

@@ -3,28 +3,41 @@
 //! A result is accepted, from whoever passes it on, when [`check_published`] accepts it, which is
 //! 1. the aggregator of the certificate's slot signed it for this session;
 //! 2. its certificate is valid, and for the set that the result names;
-//! 3. its mask set is one of this session, and the one that the result names;
+//! 3. its mask set is one of this session, and the one that the certificate names;
 //!
 //! and
 //! 4. the secrets that it shows are those whose points were advertised, and its author shows them.
 //!
 //! Whoever holds all vectors of the set, a standby, adds them up itself before it acknowledges; it takes no result
-//! that does not show the secrets.
+//! that does not show the secrets. Whoever does not hold them takes no sum that is out of range, and looks to the next
+//! aggregator.
 
 use crate::{
     certificate::{AcceptedMaskSet, check_published},
     evidence::{Breach, Disproof, Evidence},
     fault::FaultKind,
+    hash::Digest,
     ids::MemberId,
-    io::{JournalEntry, Output},
+    io::{JournalEntry, Now, Output},
     messages::{
         Message,
         publish::{Acknowledgement, Published},
     },
+    mutation::{Check, checked},
+    phase::Phase,
     report::{AbortReason, Outcome},
     roster::Session,
     seat::{Outputs, Seat, send},
 };
+
+use super::{Member, State};
+
+/// A result whose sum is on its way, or here and not taken yet.
+pub(super) struct Fetching {
+    pub(super) published: Published,
+    /// Whether the sum that is here can be read.
+    pub(super) here: Option<Result<(), String>>,
+}
 
 pub(super) fn check(session: &Session, from: MemberId, published: &Published) -> Result<(), FaultKind> {
     let shown = check_published(session, published)?;
@@ -44,20 +57,95 @@ pub(super) fn audit(session: &Session, published: &Published, out: &mut Outputs)
     Ok(())
 }
 
-/// The sum is false: everybody is shown why, and this member does not take it.
-pub(super) fn disproved(
-    session: &Session,
-    published: Published,
-    disproof: Box<Disproof>,
-    out: &mut Outputs,
-) -> AbortReason {
-    let breach = Breach::Sum(Box::new(published), disproof);
-    out.extend(Evidence::breach(session, breach).map(|it| Output::Evidence(Box::new(it))));
-    AbortReason::FalseSum
+impl Member {
+    /// A sum is here as it was announced. Whoever can adds it up, whether it can be read or not.
+    pub(super) fn sum_is_here(
+        &mut self,
+        root: &Digest,
+        readable: Result<(), String>,
+        now: Now,
+        out: &mut Outputs,
+    ) -> Result<(), AbortReason> {
+        let State::Playing(playing) = &mut self.state else { return Ok(()) };
+        let phase = playing.phase();
+        let Some(fetching) = playing.fetching.get_mut(root) else { return Ok(()) };
+        fetching.here = Some(readable.clone());
+        let published = fetching.published.clone();
+        if playing.audits(&self.seat, &published) && checked(Check::CheckedSum) {
+            // the secrets may have come with none of the copies yet
+            return match published.opening {
+                Some(_) => audit(&playing.session, &published, out)
+                    .map_err(|kind| AbortReason::Inconsistent { phase, detail: kind.to_string() }),
+                None => Ok(()),
+            };
+        }
+        match readable {
+            Ok(()) => self.take(root, out),
+            Err(detail) => {
+                self.nobody_takes(root, AbortReason::Inconsistent { phase, detail }, now, out);
+                Ok(())
+            }
+        }
+    }
+
+    /// The sum is false: everybody is shown why, and this member does not take it.
+    pub(super) fn disproved(
+        &mut self,
+        root: &Digest,
+        disproof: Box<Disproof>,
+        now: Now,
+        out: &mut Outputs,
+    ) -> Result<(), AbortReason> {
+        let State::Playing(playing) = &mut self.state else { return Ok(()) };
+        let Some(Fetching { published, here }) = playing.fetching.get(root) else { return Ok(()) };
+        let breach = Breach::Sum(Box::new(published.clone()), disproof);
+        out.extend(Evidence::breach(&playing.session, breach).map(|it| Output::Evidence(Box::new(it))));
+        match here {
+            Some(Err(_)) => {
+                self.nobody_takes(root, AbortReason::FalseSum, now, out);
+                Ok(())
+            }
+            // those who cannot add up have taken it
+            Some(Ok(())) | None => Err(AbortReason::FalseSum),
+        }
+    }
+
+    /// A sum that cannot be read: the next aggregator is to publish another one.
+    fn nobody_takes(&mut self, root: &Digest, reason: AbortReason, now: Now, out: &mut Outputs) {
+        let State::Playing(playing) = &mut self.state else { return };
+        let Some(fetching) = playing.fetching.remove(root) else { return };
+        playing.unreadable.insert(*root);
+        if fetching.published.sum.signer == self.seat.aggregator() {
+            self.slot_over(reason, now, out);
+        }
+    }
+
+    /// A sum that I have added up myself is right; if it is none of values that inputs may have, then one of the
+    /// inputs was none, and no other aggregator can do better.
+    pub(super) fn audited(&mut self, root: &Digest, out: &mut Outputs) -> Result<(), AbortReason> {
+        let State::Playing(playing) = &self.state else { return Ok(()) };
+        let here = playing.fetching.get(root).and_then(|fetching| fetching.here.clone());
+        match here {
+            Some(Err(detail)) => {
+                let detail = format!("a member's input is not what it has to be: {detail}");
+                Err(AbortReason::Inconsistent { phase: Phase::Publish, detail })
+            }
+            Some(Ok(())) => self.take(root, out),
+            None => Ok(()),
+        }
+    }
+
+    fn take(&mut self, root: &Digest, out: &mut Outputs) -> Result<(), AbortReason> {
+        let State::Playing(playing) = &mut self.state else { return Ok(()) };
+        let Some(Fetching { published, .. }) = playing.fetching.remove(root) else { return Ok(()) };
+        let stored = stored(&self.seat, &playing.session, published, out);
+        self.state = State::Closed;
+        stored
+    }
 }
 
 /// The sum is here: whoever announced it hears of it, and the attempt is over.
-pub(super) fn stored(
+fn stored(
     seat: &Seat,
     session: &Session,
     published: Published,

@@ -51,7 +51,7 @@ impl StandingBy {
 
     /// Whether every vector of the set is here.
     pub(super) fn holds(&self, seat: &Seat, mine: Option<Digest>, survivors: &SurvivorSet) -> bool {
-        survivors.0.iter().all(|vector| match vector.0 == seat.me {
+        survivors.vectors.iter().all(|vector| match vector.0 == seat.me {
             true => mine == Some(vector.1),
             false => self.held.contains(vector),
         })
@@ -63,7 +63,8 @@ impl StandingBy {
         seat: &'a Seat,
         survivors: &'a SurvivorSet,
     ) -> impl Iterator<Item = &'a (MemberId, Digest)> {
-        let gone = survivors.0.iter().filter(|(owner, _)| *owner != seat.me && seat.absent.contains(owner));
+        let gone =
+            survivors.vectors.iter().filter(|(owner, _)| *owner != seat.me && seat.absent.contains(owner));
         gone.filter(|vector| self.held.contains(vector))
     }
 

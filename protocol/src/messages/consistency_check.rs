@@ -71,24 +71,31 @@ impl Value {
     }
 }
 
-/// The survivors (U3) with the roots of their vectors, in ascending order.
+/// The survivors (U3), and what they are survivors of.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct SurvivorSet(
-    #[serde(deserialize_with = "codec::at_most::<MAX_MEMBERS, _, _>")] pub Vec<(MemberId, Digest)>,
-);
+pub struct SurvivorSet {
+    /// Digest of the signed mask set that their vectors are masked for: with another one lifted, the same vectors
+    /// add up to another sum.
+    pub mask_set: Digest,
+    /// Each with the root of its vector, in ascending order.
+    #[serde(deserialize_with = "codec::at_most::<MAX_MEMBERS, _, _>")]
+    pub vectors: Vec<(MemberId, Digest)>,
+}
 
 impl SurvivorSet {
-    /// The set that these statements make.
+    /// The set that these statements, which all name one mask set, make.
     #[must_use]
     pub fn of(statements: &[Signed<MaskedInput>]) -> Self {
-        Self(statements.iter().map(|statement| (statement.signer, statement.body.root)).collect())
+        let mask_set = statements.first().map(|statement| statement.body.mask_set).unwrap_or_default();
+        let vector = |statement: &Signed<MaskedInput>| (statement.signer, statement.body.root);
+        Self { mask_set, vectors: statements.iter().map(vector).collect() }
     }
 
     /// What votes name.
     #[must_use]
     pub fn digest(&self) -> Digest {
-        let parts: Vec<&[u8]> =
-            self.0.iter().flat_map(|(id, root)| [id.0.as_slice(), root.as_slice()]).collect();
+        let vectors = self.vectors.iter().flat_map(|(id, root)| [id.0.as_slice(), root.as_slice()]);
+        let parts: Vec<&[u8]> = core::iter::once(self.mask_set.as_slice()).chain(vectors).collect();
         digest("survivors", &parts)
     }
 
@@ -101,13 +108,13 @@ impl SurvivorSet {
     /// Root of a survivor's vector.
     #[must_use]
     pub fn root_of(&self, id: &MemberId) -> Option<&Digest> {
-        let at = self.0.binary_search_by_key(id, |(survivor, _)| *survivor).ok()?;
-        self.0.get(at).map(|(_, root)| root)
+        let at = self.vectors.binary_search_by_key(id, |(survivor, _)| *survivor).ok()?;
+        self.vectors.get(at).map(|(_, root)| root)
     }
 
     /// The survivors' ids in ascending order.
     pub fn ids(&self) -> impl Iterator<Item = MemberId> + '_ {
-        self.0.iter().map(|(id, _)| *id)
+        self.vectors.iter().map(|(id, _)| *id)
     }
 }
 

@@ -16,9 +16,7 @@ use super::{consistency_check::Certificate, share_keys::MaskSet};
 pub struct Sum {
     /// The session.
     pub session: SessionId,
-    /// Digest of the signed mask set whose masks were lifted: with another one the same sum would look false.
-    pub mask_set: Digest,
-    /// Digest of the certified survivor set.
+    /// Digest of the certified survivor set, and so of the mask set whose masks were lifted.
     pub survivors: Digest,
     /// Root of the sum: ring elements packed like a masked vector.
     pub root: Digest,

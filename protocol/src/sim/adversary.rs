@@ -22,7 +22,7 @@ mod speech;
 mod unmasking;
 
 pub use coalition::Adversary;
-pub use liar::Liar;
+pub use liar::{Falsehood, Liar};
 pub use lie::{Lie, Place, UnknownLie};
 
 use crate::{ids::MemberId, messages::Message};

@@ -18,6 +18,8 @@ pub(super) type Chunks = Vec<Vec<u8>>;
 pub(super) struct Store {
     vectors: BTreeMap<(SessionId, MemberId), Vector>,
     sums: BTreeMap<Digest, Chunks>,
+    /// What the sums stand for.
+    read: BTreeMap<Digest, Aggregate>,
 }
 
 /// A member's vector.
@@ -41,6 +43,14 @@ impl Store {
 
     pub(super) fn keep_sum(&mut self, root: Digest, chunks: Chunks) {
         self.sums.insert(root, chunks);
+    }
+
+    pub(super) fn keep_read(&mut self, root: Digest, aggregate: Aggregate) {
+        self.read.insert(root, aggregate);
+    }
+
+    pub(super) fn read(&self, root: &Digest) -> Option<&Aggregate> {
+        self.read.get(root)
     }
 
     pub(super) fn sum(&self, root: &Digest) -> Option<&Chunks> {

@@ -6,6 +6,7 @@ use crate::{
     ids::MemberId,
     io::{Input, Output, Role},
     phase::Phase,
+    report::Outcome,
     round::Deeds,
 };
 
@@ -58,6 +59,10 @@ impl<H: Host> Simulation<'_, H> {
                 }
                 Output::Finished(outcome) => {
                     if role == Role::Member {
+                        if let Outcome::Completed { published, .. } = &outcome {
+                            let read = node.store.read(&published.sum.body.root).cloned();
+                            self.report.aggregates.extend(read.map(|aggregate| (id, aggregate)));
+                        }
                         self.report.outcomes.insert(id, outcome);
                     } else {
                         self.report.aggregator = Some(outcome);

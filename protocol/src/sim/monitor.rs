@@ -266,7 +266,8 @@ impl Monitor {
         let Some(roster) = self.sessions.get(&session).cloned() else { return };
         if let Value::Survivors(digest) = &value {
             let in_order = self.sets.get(digest).is_some_and(|set| {
-                set.0.len() >= roster.min_survivors() && set.ids().all(|id| roster.position(&id).is_some())
+                set.vectors.len() >= roster.min_survivors()
+                    && set.ids().all(|id| roster.position(&id).is_some())
             });
             if !in_order {
                 self.violation(Violation::BadVote { by });

@@ -87,10 +87,13 @@ impl<H: Host> Simulation<'_, H> {
         };
         self.host.begin();
         let mut chunks = self.host.sum(&vectors, plan, self.terms.layout());
-        if self.adversary.falsifies_sum(&id)
-            && let Some(byte) = chunks.first_mut().and_then(|chunk| chunk.first_mut())
-        {
-            *byte ^= 1;
+        if let Some(falsify) = self.adversary.falsehood(&id) {
+            self.terms
+                .layout()
+                .chunks()
+                .zip(&mut chunks)
+                .take(1)
+                .for_each(|(chunk, packed)| falsify(&chunk, packed));
         }
         let root = root_of(self.terms.layout(), &chunks);
         self.host.end(id, Role::Aggregator, Phase::Unmasking);
@@ -124,16 +127,17 @@ impl<H: Host> Simulation<'_, H> {
         let found = from.filter_map(|from| self.nodes.get(&from)?.store.sum(&root).cloned()).next();
         let Some(chunks) = found else { return };
         self.host.begin();
-        let aggregate = decode(&self.terms, &chunks, published.certificate.survivors.0.len());
+        let aggregate = decode(&self.terms, &chunks, published.certificate.survivors.vectors.len());
         let as_announced = root_of(self.terms.layout(), &chunks) == root;
         self.host.end(id, Role::Member, Phase::Publish);
-        if let Some(aggregate) = aggregate.filter(|_| as_announced)
-            && let Some(node) = self.nodes.get_mut(&id)
-            && !node.fetching.is_empty()
-        {
-            node.fetching.clear();
+        if let Some(node) = self.nodes.get_mut(&id).filter(|node| as_announced && !node.fetching.is_empty()) {
+            node.fetching.retain(|it| it.sum.body.root != root);
             node.store.keep_sum(root, chunks);
-            self.report.aggregates.insert(id, aggregate);
+            let Some(aggregate) = aggregate else {
+                let work = Work::Unreadable(root, "the sum is out of range".into());
+                return self.handle(id, Role::Member, Input::Done(work));
+            };
+            node.store.keep_read(root, aggregate);
             let honest = self.monitor.is_honest(&id) && self.monitor.is_honest(&published.sum.signer);
             if honest && root != self.plain_sum(&published.certificate.survivors) {
                 self.monitor.violation(Violation::WrongSum { by: id });

@@ -148,7 +148,8 @@ fn kinds(table: &Table) -> Vec<(&'static str, Numbered)> {
         move |slot| terms.holder(slot).unwrap()
     };
     let slots = 3 * MEMBERS as u32;
-    let survivors = |n| SurvivorSet(vec![(MemberId(numbered(n)), numbered(n))]);
+    let survivors =
+        |n| SurvivorSet { mask_set: numbered(n), vectors: vec![(MemberId(numbered(n)), numbered(n))] };
     let mask_set = move |n| *forged(MaskSet { session, dealers: vec![(member, numbered(n))] }, aggregator, n);
     vec![
         ("advertisements", Box::new(advertise)),
@@ -208,7 +209,7 @@ fn kinds(table: &Table) -> Vec<(&'static str, Numbered)> {
         (
             "sums",
             Box::new(move |n| {
-                let sum = Sum { session, mask_set: numbered(n), survivors: numbered(n), root: numbered(n) };
+                let sum = Sum { session, survivors: numbered(n), root: numbered(n) };
                 let certificate =
                     Certificate { session, slot: 0, survivors: survivors(n), votes: Vec::new() };
                 let (sum, mask_set) = (*forged(sum, aggregator, n), mask_set(n));

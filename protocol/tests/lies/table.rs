@@ -88,6 +88,8 @@ pub(crate) const TABLE: &[Line] = &[
     (Lie::ResultToSome, &[Result(7), Failover(7)], &[], &[]),
     // whoever stands by adds up for himself; the others have taken it by then
     (Lie::WrongSum, &[Result(7)], &[], &[Crime::FalseSum]),
+    // nobody can have taken it
+    (Lie::SumOutOfRange, &[Failover(7)], &[], &[Crime::FalseSum]),
     (Lie::TwoSums, &[Result(7)], &[], &[Crime::TwoSums]),
     // whoever waits for a sum does not take another one
     (Lie::LostSum, &[Failover(7)], &[], &[]),

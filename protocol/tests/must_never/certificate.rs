@@ -116,7 +116,20 @@ fn with_a_vote_from_outside_of_the_mask_set() {
     let survivors = world.without(&[outside]);
     let mut world = world.voted(&survivors);
     let certificate = world.certificate(world.survivors(&survivors), &world.everybody());
-    refused(&world.tell(Message::Certificate(Box::new(certificate))), FaultKind::MaskSet);
+    refused(&world.tell(Message::Certificate(Box::new(certificate))), FaultKind::Stranger(outside));
+}
+
+/// Its author may have signed another mask set, too: what was voted for under that one is not what I masked for.
+#[test]
+fn for_vectors_that_were_masked_for_another_mask_set() {
+    let mut world = voted();
+    let mut survivors = world.survivors(&world.everybody());
+    survivors.mask_set[0] ^= 1;
+    let certificate = world.certificate(survivors, &world.everybody());
+    let out = world.tell(Message::Certificate(Box::new(certificate)));
+    refused(&out, FaultKind::MaskSet);
+    // who passes it on may not know better, and a certificate for mine may still come
+    assert!(!out.iter().any(|output| matches!(output, Output::SlotOver { .. })));
 }
 
 #[test]
@@ -124,7 +137,7 @@ fn with_me_under_another_root() {
     let mut world = voted();
     let mut survivors = world.survivors(&world.everybody());
     let victim = world.victim();
-    survivors.0.iter_mut().find(|(id, _)| *id == victim).unwrap().1 = [1; 32];
+    survivors.vectors.iter_mut().find(|(id, _)| *id == victim).unwrap().1 = [1; 32];
     let certificate = world.certificate(survivors, &world.everybody());
     refused(&world.tell(Message::Certificate(Box::new(certificate))), FaultKind::Altered);
 }
@@ -143,14 +156,14 @@ fn for_survivors_outside_of_the_mask_set_or_out_of_order() {
     let id = stranger().id();
     let mut world = voted();
     let mut survivors = world.survivors(&world.everybody());
-    survivors.0.push((id, [1; 32]));
-    survivors.0.sort();
+    survivors.vectors.push((id, [1; 32]));
+    survivors.vectors.sort();
     let certificate = world.certificate(survivors, &world.everybody());
     refused(&world.tell(Message::Certificate(Box::new(certificate))), FaultKind::Stranger(id));
 
     let mut world = voted();
     let mut survivors = world.survivors(&world.everybody());
-    survivors.0.swap(0, 1);
+    survivors.vectors.swap(0, 1);
     let certificate = world.certificate(survivors, &world.everybody());
     refused(&world.tell(Message::Certificate(Box::new(certificate))), FaultKind::Order);
 }

@@ -3,18 +3,18 @@
 use consort_protocol::{
     codec,
     fault::FaultKind,
-    io::Output,
+    io::{Input, Output, Work},
     messages::{
         Abort, Message,
         publish::{Published, Sum},
         share_keys::MaskSet,
     },
     phase::Phase,
-    report::AbortReason,
+    report::{AbortReason, Outcome},
     signing::Signed,
 };
 
-use crate::world::{World, faults, gave_up, ignored, refused, sent};
+use crate::world::{World, faults, gave_up, ignored, refused, root_of, sent};
 
 fn revealed() -> World {
     let world = World::new(8, 2).shared().masked();
@@ -141,6 +141,62 @@ fn without_the_secrets_that_lift_the_masks_or_with_others() {
     let (other, victim) = (world.honest_ids()[1], world.victim());
     let published = honest(&world).without_opening();
     assert_eq!(fetches(&world.say(other, &victim, Message::Published(Box::new(published)))), 1);
+}
+
+/// Who holds all vectors, and has been asked for none of them.
+fn stands_by(world: &mut World, but: usize) {
+    let victim = world.victim();
+    for id in world.everybody().into_iter().filter(|id| *id != victim).skip(but) {
+        assert_eq!(world.input(&victim, Input::Done(Work::Held(id, root_of(&id)))).len(), 0);
+    }
+}
+
+fn audits(out: &[Output]) -> usize {
+    out.iter().filter(|output| matches!(output, Output::Audit(..))).count()
+}
+
+/// The vector that made it one that can add up came after the result, and who passed that on has no secrets.
+#[test]
+fn whoever_can_add_up_waits_for_the_secrets() {
+    let mut world = revealed();
+    let (other, victim) = (world.honest_ids()[1], world.victim());
+    let published = honest(&world);
+    stands_by(&mut world, 1);
+    let copy = published.without_opening();
+    assert_eq!(fetches(&world.say(other, &victim, Message::Published(Box::new(copy.clone())))), 1);
+    stands_by(&mut world, 0);
+    assert_eq!(world.input(&victim, Input::Done(Work::Stored([9; 32]))).len(), 0);
+    ignored(&world.say(other, &victim, Message::Published(Box::new(copy))));
+    let out = world.tell(Message::Published(Box::new(published.clone())));
+    assert_eq!((fetches(&out), audits(&out)), (0, 1));
+    ignored(&world.tell(Message::Published(Box::new(published))));
+    let out = world.input(&victim, Input::Done(Work::Audited([9; 32])));
+    assert!(matches!(sent(&out)[..], [(_, Message::Acknowledge(_))]));
+}
+
+/// It may be a lie of the aggregator or of a member: another aggregator may know better.
+#[test]
+fn a_sum_that_cannot_be_read_is_left_to_the_next_aggregator() {
+    let unreadable = || Input::Done(Work::Unreadable([9; 32], "element 3 is out of range".into()));
+    let mut world = revealed();
+    let victim = world.victim();
+    let published = honest(&world);
+    world.tell(Message::Published(Box::new(published.clone())));
+    let out = world.input(&victim, unreadable());
+    assert_eq!(gave_up(&out).timeout.body.slot, 0);
+    assert!(!out.iter().any(|output| matches!(output, Output::Finished(_))));
+    ignored(&world.tell(Message::Published(Box::new(published))));
+    // whoever can adds up, and knows whose lie it is
+    let mut world = revealed();
+    let published = honest(&world);
+    stands_by(&mut world, 0);
+    world.tell(Message::Published(Box::new(published)));
+    assert_eq!(audits(&world.input(&victim, unreadable())), 1);
+    let out = world.input(&victim, Input::Done(Work::Audited([9; 32])));
+    let [Output::Finished(Outcome::Aborted(AbortReason::Inconsistent { detail, .. }))] = &out[..] else {
+        panic!("it ends")
+    };
+    assert!(detail.contains("a member's input") && detail.contains("element 3"), "{detail}");
 }
 
 /// Its certificate is all that a result needs: whoever has missed what led to it, even the mask set, takes it.

@@ -191,7 +191,7 @@ fn it_signs_for_its_own_vector_under_the_root_that_it_signed() {
     let mut world = World::new(8, 2).shared().masked();
     let victim = world.victim();
     let mut wanted = request(&world);
-    wanted.survivors.0.iter_mut().find(|(id, _)| *id == victim).unwrap().1 = [1; 32];
+    wanted.survivors.vectors.iter_mut().find(|(id, _)| *id == victim).unwrap().1 = [1; 32];
     ignored(&ask(&mut world, wanted));
     let mut held = others(&world);
     held.push((victim, [1; 32]));

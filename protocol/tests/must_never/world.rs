@@ -291,7 +291,7 @@ impl World {
     pub(crate) fn standbys(&self, slot: u32, survivors: &SurvivorSet) -> Vec<Signed<StandbyReceipt>> {
         let body = StandbyReceipt { session: self.session().id(), slot, survivors: survivors.digest() };
         let ids = self.statements.keys().filter(|id| Some(**id) != self.terms.holder(slot));
-        ids.take(self.session().standbys(survivors.0.len())).map(|id| self.sign(body, id)).collect()
+        ids.take(self.session().standbys(survivors.vectors.len())).map(|id| self.sign(body, id)).collect()
     }
 
     pub(crate) fn everybody(&self) -> Vec<MemberId> {
@@ -318,7 +318,8 @@ impl World {
     }
 
     pub(crate) fn survivors(&self, ids: &[MemberId]) -> SurvivorSet {
-        SurvivorSet(ids.iter().map(|id| (*id, self.statements[id].body.root)).collect())
+        let statements: Vec<_> = ids.iter().map(|id| self.statements[id].clone()).collect();
+        SurvivorSet::of(&statements)
     }
 
     /// Votes of these members on these survivors, whatever they want.
@@ -351,7 +352,7 @@ impl World {
         let session = self.session().id();
         let mask_set = self.mask_set.clone().expect("the mask set is out");
         let survivors = certificate.survivors.digest();
-        let sum = self.decree(Sum { session, mask_set: mask_set.digest(), survivors, root: [9; 32] });
+        let sum = self.decree(Sum { session, survivors, root: [9; 32] });
         Published { sum, certificate, opening: self.opening(&mask_set), mask_set }
     }
 

@@ -7,19 +7,25 @@ use consort_protocol::{
         Message,
         consistency_check::{Certificate, SurvivorSet},
         publish::{Published, Sum},
+        share_keys::MaskSet,
     },
     mutation::{Check, Removed},
+    signing::Signed,
 };
 
 use crate::world::World;
 
 /// A sum with any root, which `signer` (of the coalition) announces with this certificate.
 fn announce(world: &mut World, signer: usize, certificate: Certificate) {
+    let mask_set = world.mask_set.clone().unwrap();
+    announce_with(world, signer, certificate, mask_set);
+}
+
+fn announce_with(world: &mut World, signer: usize, certificate: Certificate, mask_set: Signed<MaskSet>) {
     let by = world.corrupt_ids()[signer];
     let (session, victim) = (world.session().id(), world.victim());
-    let mask_set = world.mask_set.clone().unwrap();
     let survivors = certificate.survivors.digest();
-    let sum = world.sign(Sum { session, mask_set: mask_set.digest(), survivors, root: [9; 32] }, &by);
+    let sum = world.sign(Sum { session, survivors, root: [9; 32] }, &by);
     let published = Published { sum, certificate, mask_set, opening: None };
     // its author would have to show the secrets; whoever passes it on need not
     let passed_on = world.corrupt_ids()[1 - signer];
@@ -76,4 +82,26 @@ fn by_anybody_a_false_sum_goes_with_a_true_certificate() {
         world
     };
     accepted_without(Check::ResultAuthor, attack, |kind| matches!(kind, FaultKind::Author { .. }));
+}
+
+/// The vectors were masked for one mask set, and the result names another one: a sum in which masks are left looks
+/// right to whoever adds up with those of the other.
+#[test]
+fn with_another_mask_set_a_false_sum_passes_the_audit() {
+    let attack = || {
+        let mut world = World::new(8).shared().masked();
+        let signer = aggregator(&world);
+        let author = world.corrupt_ids()[signer];
+        let others: Vec<_> = world.statements.keys().copied().filter(|id| *id != author).collect();
+        let set = world.propose(0, &world.statements_of(&others));
+        let votes = world.votes(0, &set).into_iter().filter(|(id, _)| *id != author).collect();
+        let session = world.session().id();
+        let certificate = Certificate { session, slot: 0, votes, survivors: set };
+        let mut dealers = world.dealers();
+        dealers.retain(|(id, _)| *id != author);
+        let other = world.sign(MaskSet { session, dealers }, &author);
+        announce_with(&mut world, signer, certificate, other);
+        world
+    };
+    accepted_without(Check::CertifiedMaskSet, attack, |kind| *kind == FaultKind::MaskSet);
 }

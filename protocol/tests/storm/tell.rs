@@ -36,7 +36,7 @@ fn words(message: &Message) -> String {
         Message::MaskedInput(it) => format!("masked input in {:?}", it.body.session),
         Message::Proposal(it) => format!("proposal {} {:?}", it.body.slot, it.body.value.value()),
         Message::Vote(it) => format!("vote {} {:?}", it.body.slot, it.body.value),
-        Message::Certificate(it) => format!("certificate {} of {}", it.slot, it.survivors.0.len()),
+        Message::Certificate(it) => format!("certificate {} of {}", it.slot, it.survivors.vectors.len()),
         Message::Reveal(it) => format!("reveal for {}", hex::encode(&it.body.survivors[..4])),
         Message::Published(it) => format!("published {}", it.certificate.slot),
         Message::Acknowledge(_) => "acknowledge".into(),

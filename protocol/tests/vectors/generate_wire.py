@@ -191,7 +191,7 @@ def wire():
     root = digest("vector", *chunks)
     inputs = [session + mask_set_digest + (root if m is me else bytes([100 + n]) * 32) for n, m in enumerate(members)]
     survivors = [m.id + body[-32:] for m, body in zip(members, inputs)]
-    survivors_digest = digest("survivors", *survivors)
+    survivors_digest = digest("survivors", mask_set_digest, *survivors)
     standing = session + integer(SLOT) + survivors_digest
     receipt_of_standby = other.signed("standby receipt", standing)
     statements = sequence(m.signed("masked input", body) for m, body in zip(members, inputs))
@@ -200,12 +200,12 @@ def wire():
     value, abandon = integer(0) + survivors_digest, integer(1)
     vote = session + integer(SLOT) + value
     votes = sequence(m.id + m.signature("vote", vote) for m in members)
-    certificate = session + integer(SLOT) + sequence(survivors) + votes
+    certificate = session + integer(SLOT) + mask_set_digest + sequence(survivors) + votes
     revealed = sequence([me.id + integer(0) + share(9), other.id + integer(1) + share(10)])
     reveal = session + survivors_digest + revealed
     named = sequence([me.id + integer(0) + share_digest(9), other.id + integer(1) + share_digest(10)])
     reveal_named = session + survivors_digest + named
-    total = session + mask_set_digest + survivors_digest + bytes([110]) * 32
+    total = session + survivors_digest + bytes([110]) * 32
     acknowledgement = session + bytes([110]) * 32
     abort = contract_digest + integer(SLOT) + integer(3) + integer(0) + integer(3) + integer(2) + integer(70000)
     decline = contract_digest + text("another question: äöü")
@@ -271,7 +271,7 @@ def wire():
             "timed out": message(17, signed_timeout),
             "new slot": message(18, new_slot, option(None), sequence([passage, later]), sequence([other.id])),
             "commitments": message(19, session, sequence([me.id + commitments])),
-            "standby": message(20, session, integer(SLOT), sequence(survivors)),
+            "standby": message(20, session, integer(SLOT), mask_set_digest, sequence(survivors)),
             "standby receipt": message(21, receipt_of_standby),
             "abandonment": message(22, proof, integer(SLOT + 1), ending),
             "evidence": message(23, evidence),

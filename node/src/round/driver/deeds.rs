@@ -1,6 +1,7 @@
 //! Outputs of the state machines, carried out in order; and what the jobs that they start come to.
 
 use super::*;
+use crate::round::bulk::is_of_disk;
 
 impl Driver {
     pub(super) async fn feed(&mut self, input: Input) {
@@ -122,14 +123,10 @@ impl Driver {
         match entry {
             JournalEntry::RosterAccepted { keys, .. } => {
                 Arc::make_mut(&mut self.state.seen).extend(keys);
-                running.session = running.round.member().and_then(|member| member.session()).cloned();
+                running.enter_session();
                 if let Some(session) = &running.session {
                     self.state.reminders.note(session.terms().contract(), &session.roster().body);
                 }
-                running.intake = None;
-                running.root = None;
-                running.passing_on.clear();
-                running.received.clear();
             }
             JournalEntry::UploadStarted(_) => running.sent = true,
             _ => {}
@@ -159,7 +156,7 @@ impl Driver {
         }
     }
 
-    /// Starts a job whose end the current round is told of.
+    /// Starts a job whose end the current session is told of.
     fn spawn(
         &mut self,
         role: Role,
@@ -167,9 +164,10 @@ impl Driver {
     ) -> Option<tokio::task::AbortHandle> {
         let (generation, done) = (self.state.generation, self.state.done.0.clone());
         let running = self.state.running.as_mut()?;
+        let session = running.session.as_ref()?.id();
         Some(running.jobs.spawn(async move {
             let (work, aggregate) = job.await;
-            let _ = done.send(Done { generation, role, work, aggregate }).await;
+            let _ = done.send(Done { generation, session, role, work, aggregate }).await;
         }))
     }
 
@@ -177,11 +175,11 @@ impl Driver {
         if done.generation != self.state.generation {
             return;
         }
-        let Some(running) = &mut self.state.running else { return };
-        if let Some(aggregate) = done.aggregate
-            && running.aggregate.is_none()
-        {
-            running.aggregate = Some(aggregate);
+        let Some(running) = self.state.running.as_mut().filter(|running| running.is_in(done.session)) else {
+            return;
+        };
+        if let (Work::Stored(root), Some(aggregate)) = (&done.work, done.aggregate) {
+            running.aggregate.get_or_insert((*root, aggregate));
         }
         match done.work {
             Work::Failed(detail) => {
@@ -242,8 +240,9 @@ impl Driver {
                 match deposit(source, me, intake).await {
                     Ok(root) => {
                         let work = Work::Uploaded(me, root);
-                        let _ =
-                            done.send(Done { generation, role: Role::Member, work, aggregate: None }).await;
+                        let _ = done
+                            .send(Done { generation, session, role: Role::Member, work, aggregate: None })
+                            .await;
                         (Work::Received(me, root), None)
                     }
                     Err(error) => (Work::Failed(format!("my own vector: {error}")), None),
@@ -262,11 +261,14 @@ impl Driver {
         let Some(intake) = running.intake.clone() else { return };
         let (results, layout) = (self.results.clone(), running.terms.layout().clone());
         #[cfg(feature = "lies")]
-        let falsify = self.falsifies_sum();
+        let falsehood = self.falsehood();
         self.spawn(Role::Aggregator, async move {
             let summed = results.clone().sum(intake, layout, survivors, plan).await;
             #[cfg(feature = "lies")]
-            let summed = summed.and_then(|root| if falsify { results.falsify(&root) } else { Ok(root) });
+            let summed = summed.and_then(|root| match falsehood {
+                Some(falsehood) => results.falsify(&root, falsehood),
+                None => Ok(root),
+            });
             match summed {
                 Ok(root) => (Work::Summed(root), None),
                 Err(error) => (Work::Failed(format!("the sum could not be computed: {error}")), None),
@@ -276,21 +278,21 @@ impl Driver {
 
     fn audit(&mut self, published: &Published, plan: MaskPlan) {
         let Some(running) = &self.state.running else { return };
-        let (Some(intake), Some(source)) = (running.intake.clone(), running.source.clone()) else { return };
         let (root, survivors) = (published.sum.body.root, published.certificate.survivors.clone());
-        let Some(sum) = self.results.get(&root) else { return };
-        let me = self.state.me;
+        let (me, intake, source) = (self.state.me, running.intake.clone(), running.source.clone());
+        let sum = self.results.get(&root);
         self.spawn(Role::Member, async move {
-            // mine went elsewhere
-            let audited = match survivors.contains(&me) {
-                true => deposit(source, me, intake.clone()).await.map(drop),
-                false => Ok(()),
+            let missing = |what| std::io::Error::other(format!("{what} is not here"));
+            let audited = async {
+                let intake = intake.ok_or_else(|| missing("what it is the sum of"))?;
+                // mine went elsewhere
+                if survivors.contains(&me) {
+                    let source = source.ok_or_else(|| missing("my own vector"))?;
+                    deposit(source, me, intake.clone()).await?;
+                }
+                audit(intake, sum.ok_or_else(|| missing("it"))?, survivors, plan).await
             };
-            let audited = match audited {
-                Ok(()) => audit(intake, sum, survivors, plan).await,
-                Err(error) => Err(error),
-            };
-            let work = match audited {
+            let work = match audited.await {
                 Ok(None) => Work::Audited(root),
                 Ok(Some(disproof)) => Work::Disproved(root, Box::new(disproof)),
                 Err(error) => Work::Failed(format!("the published sum could not be checked: {error}")),
@@ -302,17 +304,21 @@ impl Driver {
     fn fetch(&mut self, published: &Published) {
         let Some(running) = &self.state.running else { return };
         let (terms, root) = (running.terms.clone(), published.sum.body.root);
-        let (survivors, from) = (published.certificate.survivors.0.len(), published.sum.signer);
-        let (network, results) = (self.network.clone(), self.results.clone());
+        let (survivors, from) = (published.certificate.survivors.vectors.len(), published.sum.signer);
+        let (network, results, reading) =
+            (self.network.clone(), self.results.clone(), running.reading.clone());
         self.spawn(Role::Member, async move {
-            let fetched = fetch(network, results, terms.layout().clone(), root, from).await;
-            let decoded = match fetched {
-                Ok(sum) => blocking(move || sum.decode(&terms, survivors)).await,
-                Err(error) => Err(error),
+            let sum = match fetch(network, results, terms.layout().clone(), root, from).await {
+                Ok(sum) => sum,
+                Err(error) => return (Work::Failed(format!("the published sum: {error}")), None),
             };
-            match decoded {
+            let _turn = reading.lock().await;
+            match blocking(move || sum.decode(&terms, survivors)).await {
                 Ok(aggregate) => (Work::Stored(root), Some(Arc::new(aggregate))),
-                Err(error) => (Work::Failed(format!("the published sum: {error}")), None),
+                Err(error) if is_of_disk(&error) => {
+                    (Work::Failed(format!("the published sum cannot be read: {error}")), None)
+                }
+                Err(error) => (Work::Unreadable(root, format!("the published sum: {error}")), None),
             }
         });
     }

@@ -11,19 +11,15 @@ impl Driver {
         let round = running.round.number();
         let (roster, (attempt, slot), aggregator) =
             (running.roster(), running.round.place(), running.round.aggregator());
-        let Running { outcome, aggregate, mut attempts, session, sent, .. } = running;
+        let Running { outcome, terms, aggregate, mut attempts, session, sent, .. } = running;
         let contract = session.as_ref().map(|session| session.terms().contract().clone());
         match outcome {
             Some(Outcome::Completed { published, threshold }) => {
                 let survivors: Vec<MemberId> = published.certificate.survivors.ids().collect();
                 tracing::info!(round, survivors = survivors.len(), "round completed");
                 let included = survivors.contains(&self.state.me);
-                let result = aggregate.map(|aggregate| RoundResult {
-                    round,
-                    survivors,
-                    roster: roster.clone(),
-                    included,
-                    aggregate,
+                let result = self.aggregate(&published, terms, aggregate).await.map(|aggregate| {
+                    RoundResult { round, survivors, roster: roster.clone(), included, aggregate }
                 });
                 self.state.recent.push_back((*published).clone());
                 if self.state.recent.len() > RECENT {
@@ -36,7 +32,6 @@ impl Driver {
                     published: Some(published.without_opening()),
                     threshold: u32::try_from(threshold).unwrap_or(u32::MAX),
                 };
-                let result = result.ok_or_else(|| "no aggregate".into());
                 let proof = session.as_ref().map(|session| session.roster());
                 self.end_round(record, proof, roster, round.saturating_add(1), Some(result)).await;
             }
@@ -64,6 +59,22 @@ impl Driver {
                 self.end_without(round, attempts, contract, roster, true, reason).await;
             }
         }
+    }
+
+    /// What a published sum stands for, if it is not the one that was read first.
+    async fn aggregate(
+        &self,
+        published: &Published,
+        terms: Arc<Terms>,
+        read: Option<(Digest, Arc<encoding::Aggregate>)>,
+    ) -> Result<Arc<encoding::Aggregate>, String> {
+        let (root, survivors) = (published.sum.body.root, published.certificate.survivors.vectors.len());
+        if let Some((_, aggregate)) = read.filter(|(of, _)| *of == root) {
+            return Ok(aggregate);
+        }
+        let sum = self.results.get(&root).ok_or("the sum is not here any more")?;
+        let read = blocking(move || sum.decode(&terms, survivors)).await;
+        read.map(Arc::new).map_err(|error| format!("the sum cannot be read: {error}"))
     }
 
     /// The input goes on waiting although its masked vector has left. Gives whether its file says so.

@@ -1,6 +1,6 @@
 //! A node that tells one lie, so that the others can be tried with real processes. Test builds only.
 
-use consort_protocol::sim::{Liar, Lie};
+use consort_protocol::sim::{Falsehood, Liar, Lie};
 
 use super::*;
 
@@ -38,9 +38,9 @@ impl Driver {
         }
     }
 
-    /// Whether it publishes a false sum.
-    pub(super) fn falsifies_sum(&self) -> bool {
-        self.lying.as_ref().is_some_and(|Lying(liar)| liar.falsifies_sum())
+    /// What it does to a sum before it is published.
+    pub(super) fn falsehood(&self) -> Option<Falsehood> {
+        self.lying.as_ref().and_then(|Lying(liar)| liar.falsehood())
     }
 
     fn say_all(&mut self, said: Vec<(MemberId, Message)>) {

@@ -39,26 +39,28 @@ impl Driver {
             required: running.round.required_roots(),
         });
         let ended = running.map(|running| running.ended.clone()).unwrap_or_default();
-        let (results, generation, done) =
+        let (results, generation, sender) =
             (self.results.clone(), self.state.generation, self.state.done.0.clone());
         // fewer would let colluders that dawdle keep everybody else out
         let uploads = usize::from(self.limits.borrow().uploads).max(2 * self.manifest.corrupt() + 1);
         let places = self.state.uploads.of(uploads);
+        let session = intake.as_ref().map(|intake| intake.session());
         tokio::spawn(async move {
+            let tell = async |work| {
+                let Some(session) = session else { return };
+                let done = Done { generation, session, role: Role::Aggregator, work, aggregate: None };
+                let _ = sender.send(done).await;
+            };
             match serve(stream, from, intake, &ended, &results, &trusted, &places).await {
                 Ok(Some(arrived)) => {
-                    let work = arrived.work();
-                    let _ =
-                        done.send(Done { generation, role: Role::Aggregator, work, aggregate: None }).await;
+                    tell(arrived.work()).await;
                 }
                 Ok(None) => {}
                 Err(error) if is_of_disk(&error) => {
                     let detail = format!(
                         "the members' vectors cannot be kept: {error}; free or grow the disk of this node's home"
                     );
-                    let work = Work::Failed(detail);
-                    let _ =
-                        done.send(Done { generation, role: Role::Aggregator, work, aggregate: None }).await;
+                    tell(Work::Failed(detail)).await;
                 }
                 Err(error) => tracing::debug!(%from, %error, "bulk stream ended early"),
             }

@@ -126,8 +126,7 @@ impl Transcript {
             sign(MaskedInput { session: sid, mask_set: mask_set.digest(), root }, identity)
         };
         let inputs: Vec<_> = identities.values().map(input).collect();
-        let survivors =
-            SurvivorSet(inputs[..MEMBERS - 1].iter().map(|it| (it.signer, it.body.root)).collect());
+        let survivors = SurvivorSet::of(&inputs[..MEMBERS - 1]);
         let body = Proposal {
             session: sid,
             slot: 0,
@@ -149,11 +148,7 @@ impl Transcript {
             sign(Reveal { session: sid, survivors: survivors.digest(), shares }, identity)
         };
         let reveals = identities.values().enumerate().map(reveal).collect();
-        let named = mask_set.digest();
-        let sum = sign(
-            Sum { session: sid, mask_set: named, survivors: survivors.digest(), root: [9; 32] },
-            aggregator,
-        );
+        let sum = sign(Sum { session: sid, survivors: survivors.digest(), root: [9; 32] }, aggregator);
         Self {
             identities: identities.clone(),
             terms: terms.clone(),

@@ -6,7 +6,7 @@ use crate::{ids::MemberId, manifest::Manifest, messages::Message, signing::Ident
 
 use super::{
     super::{report::Envelope, spied::Spied},
-    Liar, Lie,
+    Falsehood, Liar, Lie,
 };
 
 /// All corrupt members of a simulation.
@@ -66,8 +66,8 @@ impl Adversary {
         (posted(*to, liar.incoming(*from, message)), heard)
     }
 
-    pub(in crate::sim) fn falsifies_sum(&self, id: &MemberId) -> bool {
-        self.liars.get(id).is_some_and(Liar::falsifies_sum)
+    pub(in crate::sim) fn falsehood(&self, id: &MemberId) -> Option<Falsehood> {
+        self.liars.get(id).and_then(Liar::falsehood)
     }
 
     fn share(&mut self, except: &MemberId, message: &Message) {

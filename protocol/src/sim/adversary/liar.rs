@@ -5,6 +5,7 @@ use std::sync::Arc;
 use chacha20::{ChaCha20Rng, rand_core::SeedableRng as _};
 
 use crate::{
+    encoding::{Chunk, packing},
     hash::{Digest, digest},
     ids::{MemberId, SessionId},
     manifest::Manifest,
@@ -145,10 +146,14 @@ impl Liar {
         self.known.learn(message);
     }
 
-    /// Whether its node's sum is changed before it is published.
+    /// What its node does to the first chunk of its sum before it is published.
     #[must_use]
-    pub fn falsifies_sum(&self) -> bool {
-        self.lie == Lie::WrongSum
+    pub fn falsehood(&self) -> Option<Falsehood> {
+        match self.lie {
+            Lie::WrongSum => Some(|_, packed| packed.iter_mut().take(1).for_each(|byte| *byte ^= 1)),
+            Lie::SumOutOfRange => Some(far_out),
+            _ => None,
+        }
     }
 
     pub(super) fn sign<T: Statement>(&self, body: T) -> Option<Signed<T>> {
@@ -188,5 +193,18 @@ impl Liar {
     pub(super) fn without_victim(&self, statements: &[Signed<MaskedInput>]) -> Vec<Signed<MaskedInput>> {
         let victim = self.victim();
         statements.iter().filter(|statement| Some(statement.signer) != victim).cloned().collect()
+    }
+}
+
+/// Changes the packed elements of a chunk.
+pub type Falsehood = fn(&Chunk, &mut Vec<u8>);
+
+/// The first element becomes the one that is farthest from 0 in its ring.
+fn far_out(chunk: &Chunk, packed: &mut Vec<u8>) {
+    let mut words = vec![0; chunk.len as usize];
+    if packing::unpack(packed, chunk.bits, &mut words).is_ok() {
+        words.iter_mut().take(1).for_each(|word| *word = 1 << (chunk.bits - 1));
+        packed.clear();
+        packing::pack(&words, chunk.bits, packed);
     }
 }

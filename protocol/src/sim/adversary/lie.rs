@@ -188,6 +188,8 @@ lies! {
     ResultToSome = "result-to-some", Aggregator;
     /// Publishes another sum than the survivors' vectors add up to.
     WrongSum = "wrong-sum", Aggregator;
+    /// Publishes a sum with an element that no survivors' vectors can add up to.
+    SumOutOfRange = "sum-out-of-range", Aggregator;
     /// Announces two sums of one set.
     TwoSums = "two-sums", Aggregator;
     /// Announces a sum that nobody has.

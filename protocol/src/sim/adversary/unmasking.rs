@@ -29,7 +29,7 @@ fn certificate(liar: &Liar, to: MemberId, honest: Certificate) -> Said {
     let say = |certificate| (to, Message::Certificate(Box::new(certificate)));
     let victim = liar.victim();
     let mut smaller = honest.clone();
-    smaller.survivors.0.retain(|(id, _)| Some(*id) != victim);
+    smaller.survivors.vectors.retain(|(id, _)| Some(*id) != victim);
     match liar.lie {
         Lie::ThinCertificate => {
             let threshold = liar.known.session().map_or(1, |session| session.threshold().get());
@@ -99,7 +99,7 @@ fn wrong(share: &RevealedShare) -> RevealedShare {
 pub(super) fn standbys_of_both(liar: &mut Liar, to: MemberId, request: StandbyRequest) -> Said {
     let victim = liar.victim();
     let mut smaller = request.clone();
-    smaller.survivors.0.retain(|(id, _)| Some(*id) != victim);
+    smaller.survivors.vectors.retain(|(id, _)| Some(*id) != victim);
     // the request that comes last is the one that counts until its vectors are there
     [smaller, request].map(|request| (to, Message::Standby(Box::new(request)))).into()
 }
@@ -130,9 +130,9 @@ fn smaller(liar: &Liar) -> Option<Signed<Proposal>> {
     let receipts = liar.known.receipts.get(&(*session, *slot, set.digest()));
     let of_others = receipts.into_iter().flatten().filter(|(id, _)| **id != liar.me);
     let standbys: Vec<_> = of_others.map(|(_, receipt)| receipt.clone()).collect();
-    let needed = liar.known.sessions.get(session)?.standbys(set.0.len());
+    let needed = liar.known.sessions.get(session)?.standbys(set.vectors.len());
     let value = Proposed::Survivors { statements, standbys };
-    (set.0.len() >= liar.known.sessions.get(session)?.min_survivors()
+    (set.vectors.len() >= liar.known.sessions.get(session)?.min_survivors()
         && matches!(&value, Proposed::Survivors { standbys, .. } if standbys.len() >= needed))
     .then(|| liar.sign(Proposal { session: *session, slot: *slot, value }))
     .flatten()
