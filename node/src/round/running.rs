@@ -155,3 +155,46 @@ impl PhaseClock {
         &self.milliseconds
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::round::testing::{Round as Vectors, SESSION};
+    use consort_protocol::sim::consortium;
+
+    /// An upload that an aggregator has drawn out, or one that it acknowledges late, would pass for one of the next
+    /// attempt: its root is another, and everybody would refuse the right vector.
+    #[tokio::test]
+    async fn nothing_of_a_session_has_a_place_in_the_next_one() {
+        let (vectors, folder) = (Vectors::new(), tempfile::tempdir().unwrap());
+        let members = consortium(5, Default::default(), 1).unwrap();
+        let setup = RoundSetup {
+            identity: members.identities[0].clone(),
+            manifest: members.manifest.clone(),
+            number: 0,
+            task: vectors.terms().contract().task.clone(),
+            seen: Arc::default(),
+            guard: Arc::default(),
+            aggregates: true,
+            away: BTreeMap::new(),
+            excluded: BTreeSet::new(),
+        };
+        let (mut running, _) = Running::begin(setup, vectors.terms(), Now::ZERO).unwrap();
+        let intake = Intake::new(SESSION, vectors.layout.clone(), vectors.ids(), folder.path()).unwrap();
+        running.intake = Some(Arc::new(intake));
+        (running.root, running.source) = (Some([1; 32]), Some(vectors.source(0)));
+        running.received.insert(vectors.id(1));
+        let upload = running.jobs.spawn(std::future::pending());
+        running.upload = Some(upload);
+        let taking_in = running.ended.clone();
+        assert!(running.is_in(SESSION) && !running.is_in(SessionId([6; 32])));
+
+        running.enter_session();
+        assert!(!running.is_in(SESSION) && taking_in.is_cancelled() && !running.ended.is_cancelled());
+        assert!(running.jobs.join_next().await.unwrap().unwrap_err().is_cancelled());
+        assert!(running.root.is_none() && running.source.is_none() && running.received.is_empty());
+        let ended = running.ended.clone();
+        drop(running);
+        assert!(ended.is_cancelled());
+    }
+}

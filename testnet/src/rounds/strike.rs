@@ -189,15 +189,16 @@ impl Rounds<'_> {
         }
     }
 
-    /// Whether everybody who can is connected with a node.
+    /// Whether everybody who can is connected with a node. Whoever was convicted counts for nobody.
     fn is_back(&self, node: usize) -> bool {
-        let alive = self.fleet.alive();
-        let awake: Vec<usize> = alive.into_iter().filter(|index| !self.fleet.is_paused(*index)).collect();
+        let convicted = |index: &usize| self.convicted.iter().any(|convict| convict.node == *index);
+        let mut awake = self.fleet.alive();
+        awake.retain(|index| !self.fleet.is_paused(*index) && !convicted(index));
         let complete = |index: &usize| {
             let others = awake.iter().filter(|other| *other != index && self.reaches(*index, **other));
             self.peers.get(index).is_some_and(|count| *count >= others.count())
         };
         let near = awake.iter().filter(|other| self.reaches(node, **other));
-        self.fleet.is_paused(node) || near.into_iter().all(complete)
+        self.fleet.is_paused(node) || convicted(&node) || near.into_iter().all(complete)
     }
 }

@@ -72,6 +72,7 @@ fn an_aggregator_that_lies_is_convicted_or_replaced() {
         ("two-proposals", Some("two-proposals")),
         ("roster-with-clone", Some("bad-roster")),
         ("two-sums", Some("two-sums")),
+        ("sum-out-of-range", Some("false-sum")),
         ("no-certificate", None),
         ("thin-certificate", None),
     ] {
