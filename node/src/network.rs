@@ -28,6 +28,7 @@
 mod address_book;
 mod behaviour;
 mod bulk;
+mod clocks;
 mod control;
 mod discovery;
 mod errors;

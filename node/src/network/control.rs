@@ -171,11 +171,11 @@ pub(super) async fn read(
                 }
             }
             EXCHANGE if exchanges.take(Instant::now()) => {
-                let Told { mine, others } = match check(&member, &content) {
+                let Told { mine, clock, others } = match check(&member, &content) {
                     Ok(told) => told,
                     Err(reason) => return End::Misbehaved(reason),
                 };
-                if inbox.notes.send(Note::Told { from: member, mine, others }).await.is_err() {
+                if inbox.notes.send(Note::Told { from: member, mine, clock, others }).await.is_err() {
                     return End::Closed;
                 }
             }
@@ -206,6 +206,7 @@ fn content_length(announced: u32) -> Option<usize> {
 
 struct Told {
     mine: Heard,
+    clock: u64,
     others: Vec<(MemberId, Vec<libp2p::Multiaddr>)>,
 }
 
@@ -217,7 +218,7 @@ fn check(from: &MemberId, content: &[u8]) -> Result<Told, String> {
         .into_iter()
         .map(|(member, addresses)| check_addresses(&member, &addresses).map(|addresses| (member, addresses)));
     let others = others.collect::<Result<_, _>>().map_err(|error| error.to_string())?;
-    Ok(Told { mine, others })
+    Ok(Told { mine, clock: exchange.clock, others })
 }
 
 #[cfg(test)]
@@ -321,7 +322,8 @@ mod tests {
     fn refuses_exchanges_that_exceed_the_limits() {
         let member = crate::identity::NodeIdentity::from_secret(&[1; 32]).id();
         let encode = |others| {
-            let exchange = Exchange { mine: super::super::presence::Presence::default(), others };
+            let mine = super::super::presence::Presence::default();
+            let exchange = Exchange { mine, clock: 0, others };
             codec::encode(&exchange).unwrap()
         };
         assert!(check(&member, &encode(vec![(member, vec![])])).is_ok());

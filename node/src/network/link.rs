@@ -20,7 +20,7 @@ pub(super) enum Note {
     /// The stream could not be opened or broke, and what was queued is lost.
     Down { member: MemberId, attempt: u64 },
     /// A member told us of itself and others.
-    Told { from: MemberId, mine: Heard, others: Vec<(MemberId, Vec<Multiaddr>)> },
+    Told { from: MemberId, mine: Heard, clock: u64, others: Vec<(MemberId, Vec<Multiaddr>)> },
 }
 
 /// One attempt at a link, told apart from earlier ones by its number.

@@ -31,6 +31,8 @@ pub(super) struct Presence {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Exchange {
     pub(super) mine: Presence,
+    /// What time it is, in seconds since 1970: for people ([`super::clocks`]).
+    pub(super) clock: u64,
     #[serde(deserialize_with = "codec::at_most::<{ limits::MAX_EXCHANGE_MEMBERS }, _, _>")]
     pub(super) others: Vec<(MemberId, Vec<String>)>,
 }

@@ -23,6 +23,7 @@ use super::{
     Event, EventStream, Members, Network, NetworkConfig, NetworkError, Queued, Shared,
     address_book::{AddressBook, Route},
     behaviour::Behaviour,
+    clocks::{self, Clocks, Wrong},
     control,
     discovery::Dialer,
     gate::Strangers,
@@ -48,6 +49,7 @@ pub(super) struct Task {
     book: AddressBook,
     dialer: Dialer,
     announcer: Announcer,
+    clocks: Clocks,
     reservations: Reservations,
     /// Whether this node relays.
     relays: bool,
@@ -210,7 +212,10 @@ impl Task {
         match note {
             Note::Up { member, attempt, queue } => self.on_up(member, attempt, queue),
             Note::Down { member, attempt } => self.on_down(member, attempt),
-            Note::Told { from, mine, others } => self.on_told(from, mine, others),
+            Note::Told { from, mine, clock, others } => {
+                self.compare_clocks(from, clock);
+                self.on_told(from, mine, others);
+            }
         }
     }
 
@@ -247,7 +252,11 @@ impl Task {
             parts.push(Vec::new());
         }
         for others in parts {
-            let told = match control::Outgoing::exchange(&Exchange { mine: mine.clone(), others }) {
+            let told = match control::Outgoing::exchange(&Exchange {
+                mine: mine.clone(),
+                clock: clocks::now(),
+                others,
+            }) {
                 Ok(frame) => queue.offer(frame),
                 Err(_) => false,
             };
@@ -265,6 +274,21 @@ impl Task {
             if self.book.hint(&member, addresses) {
                 self.dialer.hasten(&member, now);
             }
+        }
+    }
+
+    fn compare_clocks(&mut self, from: MemberId, clock: u64) {
+        match self.clocks.heard(from, clock, clocks::now()) {
+            Some(Wrong::Mine { behind, members }) => tracing::warn!(
+                members,
+                "this machine's clock is more than ten minutes {} those of most members: set it. Rounds do not depend \
+                 on it; relays, `rounds_per_day` and the times in this log do",
+                if behind { "behind" } else { "ahead of" }
+            ),
+            Some(Wrong::Theirs(peer)) => {
+                tracing::warn!(%peer, "the clock of this member and this machine's are more than ten minutes apart");
+            }
+            None => {}
         }
     }
 

@@ -17,9 +17,9 @@ use tokio_util::sync::CancellationToken;
 use super::{
     super::{
         EventStream, Members, Network, NetworkConfig, NetworkError, Shared, address_book::AddressBook,
-        behaviour::Behaviour, discovery::Dialer, gate::Strangers, gossip, gossip::Judge, outbox::Outbox,
-        presence::Announcer, presence::split_peer, reservations::Reservations, streams, streams::Inbox,
-        transport,
+        behaviour::Behaviour, clocks::Clocks, discovery::Dialer, gate::Strangers, gossip, gossip::Judge,
+        outbox::Outbox, presence::Announcer, presence::split_peer, reservations::Reservations, streams,
+        streams::Inbox, transport,
     },
     Task, without_peer,
 };
@@ -80,6 +80,7 @@ impl Task {
             judge: Judge::new(peers.keys().copied().chain([local])),
             book: AddressBook::new(fixed),
             dialer: Dialer::new(local, peers.clone(), !through_relay, now),
+            clocks: Clocks::default(),
             announcer: Announcer::new(peers.len() + 1, reach.announce, !through_relay, now),
             reservations: Reservations::new(through_relay),
             relays: reach.relay,
