@@ -36,6 +36,7 @@ pub mod proposals;
 mod round;
 pub mod signed;
 pub mod summary;
+mod unmet;
 
 pub use handle::Handle;
 pub use node::{AdoptError, Node, NodeOptions, Reduce, StartError, Submission, SubmitError};

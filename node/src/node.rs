@@ -33,6 +33,7 @@ use crate::{
         driver::{Command, Driver, DriverState, Past, Pending, RECENT},
         results::Results,
     },
+    unmet::{self, Unmet},
 };
 
 /// What a node runs with.
@@ -205,7 +206,7 @@ impl Node {
             remembered: addresses::load(&home.addresses(), &manifest),
             consortium: *consortium.founding(),
         };
-        let remembered = config.remembered.clone();
+        let (remembered, dials_only) = (config.remembered.clone(), config.listen.is_empty());
         let recent = ledger.recent(RECENT)?;
         let mut state = DriverState::new(
             &consortium,
@@ -247,6 +248,9 @@ impl Node {
         with(&mut driver);
         let runtime = tokio::runtime::Handle::current();
         runtime.spawn(report_addresses(network.clone(), observer));
+        if dials_only {
+            runtime.spawn(Unmet::new(&network, consortium_in_force.clone()).mind(unmet::warn));
+        }
         runtime.spawn(addresses::keep(home.addresses(), remembered, network.known_addresses()));
         let driver = thread::Builder::new()
             .name("rounds".into())

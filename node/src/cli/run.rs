@@ -130,7 +130,7 @@ async fn serve(
     let mut failed = node.failed();
     let mut ended = None;
     if dials_only {
-        ready.say("listening nowhere: others reach this node through relays");
+        ready.say("listening nowhere: it needs a member that relays to meet others that only dial out");
     }
     let ledger = home.ledger();
     let mut reload = Reload::new(home, config, given);
