@@ -56,10 +56,13 @@ impl Play {
         self.daemons.push((who, daemon));
     }
 
-    fn epoch_is_in_force(&self, who: &str, epoch: u64) -> bool {
+    fn status(&self, who: &str) -> serde_json::Value {
         let status = self.desk.run(&format!("status --home {who} --json")).stdout;
-        let status: serde_json::Value = serde_json::from_slice(&status).unwrap();
-        status["consortium"]["epoch"] == epoch
+        serde_json::from_slice(&status).unwrap()
+    }
+
+    fn epoch_is_in_force(&self, who: &str, epoch: u64) -> bool {
+        self.status(who)["consortium"]["epoch"] == epoch
     }
 
     /// Plays a section; gives how many commands there were.
@@ -107,6 +110,13 @@ fn the_commands_of_the_guide_run() {
     });
 
     played += play.section("When a round begins", |play, line| {
+        if line.starts_with("withdraw") {
+            let mut died = play.desk.command("submit counts.npy --home ward-7").spawn().unwrap();
+            play.desk.until("the input waits", || play.status("ward-7")["input"]["state"] == "waiting");
+            died.kill().unwrap();
+            died.wait().unwrap();
+            return false;
+        }
         play.desk.submit(line, "ward-7", &["ward-1", "ward-5", "ward-8"]);
         true
     });
