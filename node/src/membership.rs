@@ -1,9 +1,10 @@
 //! What a node knows of its consortium's epochs: the verified ones, and those that wait for signatures.
 //!
-//! A next epoch with enough signatures becomes the newest known one at once, and is on disk before anything
-//! follows from it. When it comes into force is up to the driver: between two rounds.
+//! A next epoch with enough signatures becomes the newest known one at once, and is written to disk at once. Where that
+//! fails it counts all the same, since the others go on under it, and is written as soon as there is room; the
+//! proposals stay until then. When it comes into force is up to the driver: between two rounds.
 
-use std::{collections::BTreeMap, path::PathBuf};
+use std::{collections::BTreeMap, mem, path::PathBuf};
 
 use consort_protocol::{
     hash::Digest,
@@ -21,6 +22,8 @@ pub(crate) struct Membership {
     /// Next epochs by their digests, each checked, none with enough signatures.
     open: BTreeMap<Digest, SignedManifest>,
     folder: Proposals,
+    /// Whether the newest epoch is not on disk.
+    unsaved: bool,
 }
 
 /// Where a manifest comes from.
@@ -51,6 +54,7 @@ impl Membership {
             forks: home.forks(),
             open: BTreeMap::new(),
             folder: Proposals::new(home.proposals()),
+            unsaved: false,
         }
     }
 
@@ -114,8 +118,12 @@ impl Membership {
             && proposal.signatures.keys().any(|id| signs(&id))
     }
 
-    /// Files that the owner has put into the folder or signed since the last call, with all epochs in them.
+    /// Files that the owner has put into the folder or signed since the last call, with all epochs in them. Called each
+    /// second, it also writes what could not be written before.
     pub(crate) fn read_files(&mut self) -> Vec<(PathBuf, Vec<SignedManifest>)> {
+        if self.unsaved {
+            self.save();
+        }
         let mut found = Vec::new();
         for (path, read) in self.folder.changed() {
             match read {
@@ -147,11 +155,18 @@ impl Membership {
     }
 
     fn save(&mut self) {
-        let draft = Draft::from(self.chain.clone());
+        let (draft, epoch) = (Draft::from(self.chain.clone()), self.chain.manifest().epoch());
         if let Err(error) = draft.write(&self.file) {
-            tracing::error!(%error, "the new epoch is not on disk");
+            // said once, not each second
+            if !mem::replace(&mut self.unsaved, true) {
+                tracing::error!(epoch, %error, "the new epoch is not on disk: free the disk, it is tried again each second");
+            }
+            return;
         }
-        self.folder.clear_through(self.chain.manifest().epoch());
+        self.folder.clear_through(epoch);
+        if mem::take(&mut self.unsaved) {
+            tracing::info!(epoch, "the new epoch is on disk now");
+        }
     }
 }
 
