@@ -4,13 +4,14 @@
 //! fails it counts all the same, since the others go on under it, and is written as soon as there is room; the
 //! proposals stay until then. When it comes into force is up to the driver: between two rounds.
 
-use std::{collections::BTreeMap, mem, path::PathBuf};
+use std::{collections::BTreeMap, mem, path::PathBuf, sync::Arc};
 
 use consort_protocol::{
     hash::Digest,
     ids::MemberId,
     manifest::{Chain, ManifestError, SignedManifest, Tally},
 };
+use tokio::sync::watch;
 
 use crate::{consortium::Draft, home::Home, limits, proposals::Proposals};
 
@@ -20,10 +21,22 @@ pub(crate) struct Membership {
     file: PathBuf,
     forks: PathBuf,
     /// Next epochs by their digests, each checked, none with enough signatures.
-    open: BTreeMap<Digest, SignedManifest>,
+    open: BTreeMap<Digest, (SignedManifest, Proposal)>,
     folder: Proposals,
     /// Whether the newest epoch is not on disk.
     unsaved: bool,
+    /// Tells what is open.
+    told: watch::Sender<Arc<Vec<Proposal>>>,
+}
+
+/// A next epoch that waits for signatures, as its operator gets to know it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Proposal {
+    pub(crate) epoch: u64,
+    /// Where it is, unless there was no room for it.
+    pub(crate) file: Option<PathBuf>,
+    /// Signatures that count, and how many have to.
+    pub(crate) tally: Tally,
 }
 
 /// Where a manifest comes from.
@@ -55,7 +68,13 @@ impl Membership {
             open: BTreeMap::new(),
             folder: Proposals::new(home.proposals()),
             unsaved: false,
+            told: watch::Sender::default(),
         }
+    }
+
+    /// Next epochs that wait for signatures, whenever they change.
+    pub(crate) fn proposals(&self) -> watch::Receiver<Arc<Vec<Proposal>>> {
+        self.told.subscribe()
     }
 
     /// The verified epochs.
@@ -65,7 +84,7 @@ impl Membership {
 
     /// Next epochs that wait for signatures.
     pub(crate) fn open(&self) -> impl Iterator<Item = &SignedManifest> {
-        self.open.values()
+        self.open.values().map(|(signed, _)| signed)
     }
 
     /// Takes in a manifest.
@@ -86,12 +105,13 @@ impl Membership {
         let digest = signed.digest()?;
         let mut merged = signed;
         let known = self.open.get(&digest);
-        let before = known.map(|known| known.signatures.len());
-        merged.signatures.extend(known.iter().flat_map(|known| known.signatures.clone()));
+        let before = known.map(|(known, _)| known.signatures.len());
+        merged.signatures.extend(known.iter().flat_map(|(known, _)| known.signatures.clone()));
         let tally = merged.tally(Some(self.chain.manifest()))?;
         if tally.is_complete() {
             self.chain.extend(merged)?;
             self.open.clear();
+            self.tell();
             self.save();
             return Ok(News::Complete(tally));
         }
@@ -101,17 +121,29 @@ impl Membership {
         if before.is_none() && source == Source::Member && !self.has_room_for(&merged) {
             return Ok(News::Nothing);
         }
-        if let Err(error) = self.folder.keep(&Draft::next(self.chain.clone(), merged.clone())) {
-            tracing::error!(%error, "proposal not written");
+        let kept = self.folder.keep(&Draft::next(self.chain.clone(), merged.clone()));
+        let file = kept.map_err(|error| tracing::error!(%error, "proposal not written")).ok();
+        if let Some(file) = file.as_ref().filter(|_| before.is_none()) {
+            let (epoch, file) = (merged.body.epoch, file.display());
+            tracing::info!(epoch, %file, "a proposal of a next epoch: `consort status` says how to read and sign it");
         }
-        self.open.insert(digest, merged);
+        let proposal = Proposal { epoch: merged.body.epoch, file, tally: tally.clone() };
+        self.open.insert(digest, (merged, proposal));
+        self.tell();
         Ok(News::Signatures(tally))
+    }
+
+    /// The proposal with the most signatures comes first.
+    fn tell(&self) {
+        let mut open: Vec<Proposal> = self.open.values().map(|(_, proposal)| proposal.clone()).collect();
+        open.sort_by_key(|proposal| std::cmp::Reverse(proposal.tally.found));
+        self.told.send_replace(Arc::new(open));
     }
 
     /// As many liars as there may be do not fill the list of proposals.
     fn has_room_for(&self, proposal: &SignedManifest) -> bool {
         let signs = |id: &&MemberId| {
-            let others = self.open.values().filter(|open| open.signatures.contains_key(*id));
+            let others = self.open().filter(|open| open.signatures.contains_key(*id));
             others.count() < limits::MAX_PROPOSALS_PER_SIGNER
         };
         self.open.len() < limits::max_proposals(self.chain.manifest().corrupt())

@@ -26,7 +26,7 @@ use crate::{
     identity::NodeIdentity,
     ledger::{Ledger, LedgerError, Records},
     limits,
-    membership::Membership,
+    membership::{Membership, Proposal},
     network::{self, Network, NetworkConfig, NetworkError},
     round::{
         RoundResult,
@@ -154,6 +154,7 @@ pub struct Node {
     records: Records,
     results: Arc<Results>,
     limits: watch::Sender<Limits>,
+    proposals: watch::Receiver<Arc<Vec<Proposal>>>,
     failed: watch::Receiver<Option<String>>,
     stop: CancellationToken,
     driver: thread::JoinHandle<()>,
@@ -225,11 +226,13 @@ impl Node {
         let limits = watch::Sender::new(limits);
         let (in_force, consortium_in_force) = watch::channel(Arc::new(consortium.clone()));
         let (failed_sender, failed) = watch::channel(None);
+        let membership = Membership::new(consortium, &home);
+        let proposals = membership.proposals();
         let mut driver = Driver {
             manifest,
             in_force,
             consent: consent.clone(),
-            membership: Membership::new(consortium, &home),
+            membership,
             identity: Arc::new(identity.signing()),
             network: network.clone(),
             events,
@@ -257,7 +260,19 @@ impl Node {
             .spawn(move || runtime.block_on(driver.run()))
             .map_err(home_error)?;
         let consortium = consortium_in_force;
-        Ok(Self { consortium, consent, network, commands, records, results, limits, failed, stop, driver })
+        Ok(Self {
+            consortium,
+            consent,
+            network,
+            commands,
+            records,
+            results,
+            limits,
+            proposals,
+            failed,
+            stop,
+            driver,
+        })
     }
 
     /// The network below.
@@ -303,6 +318,7 @@ impl Node {
             records: self.records.clone(),
             results: self.results.clone(),
             limits: self.limits.subscribe(),
+            proposals: self.proposals.clone(),
         }
     }
 

@@ -29,10 +29,14 @@ pub(crate) const WAITS: &str =
     "a next epoch waits for signatures: see the folder `proposals` of this node's home";
 pub(crate) const IN_FORCE: &str = "a new epoch is in force";
 
-/// The one proposal in a home.
-fn proposal(office: &Office, home: &str) -> PathBuf {
+/// The one proposal in a home, where the log says that it is.
+async fn proposal(office: &Office, home: &str, daemon: &mut Daemon) -> PathBuf {
+    let said = daemon.logs_beginning("a proposal of a next epoch").await;
     let mut files = fs::read_dir(office.path(home).join("proposals")).unwrap();
-    files.next().expect("a proposal is there").unwrap().path()
+    let file = files.next().expect("a proposal is there").unwrap().path();
+    assert_eq!(said["file"].as_str(), file.to_str());
+    daemon.logs(WAITS).await;
+    file
 }
 
 /// All of these hand in the same numbers, and get so many times as much.
@@ -85,14 +89,30 @@ async fn one_joins_and_one_is_removed_while_daemons_run() {
     office.run("consortium adopt next.toml --home a").await;
     // the others find it in their homes, and sign it there
     for (home, daemon) in [("b", &mut b), ("c", &mut c)] {
-        daemon.logs(WAITS).await;
-        let path = proposal(&office, home);
-        office.run(&format!("consortium sign {} --home {home}", path.display())).await;
+        let path = proposal(&office, home, daemon).await;
+        let said: serde_json::Value =
+            serde_json::from_str(&office.run(&format!("status --home {home} --json")).await).unwrap();
+        let [told] = said["proposals"].as_array().unwrap().as_slice() else { panic!("{said}") };
+        assert_eq!(
+            (&told["epoch"], &told["needed"], &told["signed_by_me"]),
+            (&1.into(), &3.into(), &false.into())
+        );
+        assert!(told["signatures"].as_u64() >= Some(1) && told["file"].as_str() == path.to_str(), "{told}");
+        // word for word as `status` shows them
+        let said = office.run(&format!("status --home {home}")).await;
+        let shown: Vec<&str> = said.lines().filter_map(|line| line.strip_prefix("  consort ")).collect();
+        let [show, sign] = shown.as_slice() else { panic!("{said}") };
+        assert!(said.contains("of 3 signatures, not this node's"), "{said}");
+        assert!(office.run(show).await.contains("new: d"), "{show}");
+        let signed = office.run("status --home a").await;
+        assert!(signed.contains("this node's among them") && !signed.contains("consortium sign"), "{signed}");
+        office.run(sign).await;
     }
     for daemon in [&mut a, &mut b, &mut c] {
         assert_eq!(daemon.logs(IN_FORCE).await["epoch"], 1);
         daemon.logs("admitted").await;
     }
+    assert!(!office.run("status --home b").await.contains("is proposed"));
     let adopted = consortium::load(&office.path("c/consortium.toml")).unwrap();
     assert_eq!((adopted.manifest().epoch(), adopted.manifest().members().len()), (1, 4));
     let mut d = Daemon::start(&office.path("d"), &office.path("a/consortium.toml"), &[&a.address]).await;
