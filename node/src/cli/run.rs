@@ -106,7 +106,12 @@ async fn serve(
     let ready = Arc::new(ready);
     let feed = Arc::new(Feed::new(ready.clone()));
     let node = Node::start(options, feed.clone()).map_err(|error| match error {
-        StartError::Ledger(LedgerError::InUse(_) | LedgerError::Format { .. } | LedgerError::Open { .. })
+        StartError::Ledger(
+            LedgerError::InUse(_)
+            | LedgerError::Format { .. }
+            | LedgerError::Damaged { .. }
+            | LedgerError::Open { .. },
+        )
         | StartError::Network(_)
         | StartError::Address { .. } => Failure::Unusable(error.to_string()),
         StartError::Ledger(_) | StartError::Home { .. } => Failure::Failed(error.to_string()),

@@ -83,7 +83,8 @@ async fn what_is_wrong_in_a_home_is_named_with_what_to_do() {
     fs::write(consortium.file(), file).unwrap();
 
     fs::write(home.join("ledger.redb"), "not a ledger").unwrap();
-    assert_one(&wrong(&home, &consortium, &[]).await, &["ledger", "do not delete it"]);
+    let remedy = ["ledger.redb is damaged", "move it away, keep it, and start", "A home from an old copy"];
+    assert_one(&wrong(&home, &consortium, &[]).await, &remedy);
     fs::remove_file(home.join("ledger.redb")).unwrap();
 
     let tomorrow = SystemTime::now() + Duration::from_secs(86_400);
