@@ -65,6 +65,33 @@ impl Play {
         self.status(who)["consortium"]["epoch"] == epoch
     }
 
+    /// What is done in a container is done in a folder, by a member of another consortium.
+    fn container(&mut self) -> usize {
+        for name in ["north", "south"] {
+            self.desk.init(name);
+        }
+        self.section("In a container", |play, line| {
+            let line = line.replace("service", "container");
+            let manifest = "container/consortium.toml";
+            if line.starts_with("init") {
+                // the image listens where another test may
+                play.desk.run(&format!("{line} --listen {}", free_address()));
+                play.desk.card("container", "container");
+                let members = "north.card south.card container.card";
+                play.desk.run(&format!("consortium create --name wards --member {members} --out {manifest}"));
+                return true;
+            }
+            if line.starts_with("status") {
+                for name in ["north", "south"] {
+                    play.desk.run(&format!("consortium sign {manifest} --home {name}"));
+                }
+                play.start("container", "run --home container");
+            }
+            play.desk.run(&line);
+            true
+        })
+    }
+
     /// Plays a section; gives how many commands there were.
     fn section(&mut self, title: &str, mut act: impl FnMut(&mut Self, &str) -> bool) -> usize {
         let shown = calls("consort", &section(title));
@@ -178,5 +205,6 @@ fn the_commands_of_the_guide_run() {
         false
     });
     assert!(play.desk.path(".local/share/man/man1/consort.1").exists());
+    played += play.container();
     assert_eq!(played, calls("consort", &Page::read(PAGE)).len(), "a section is not played");
 }
