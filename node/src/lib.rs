@@ -27,6 +27,7 @@ pub mod identity;
 mod inputs;
 pub mod ledger;
 pub mod limits;
+pub mod manual;
 mod membership;
 pub mod network;
 mod node;
