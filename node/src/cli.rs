@@ -6,11 +6,13 @@ mod consortium;
 mod doctor;
 mod generate;
 mod init;
+mod interrupt;
 mod peers;
 mod rounds;
 mod run;
 mod status;
 mod submit;
+mod withdraw;
 
 use std::{io, path::Path, process::ExitCode};
 
@@ -61,6 +63,8 @@ enum Command {
     Run(run::Arguments),
     /// Hands an input to the running daemon and waits for the aggregate
     Submit(submit::Arguments),
+    /// Takes back the input that waits
+    Withdraw(withdraw::Arguments),
     /// Shows how things are with the running daemon
     Status(status::Arguments),
     /// Says what works, what does not, and what to open
@@ -124,6 +128,7 @@ pub(crate) fn main() -> ExitCode {
         Command::Consortium(arguments) => consortium::run(&arguments),
         Command::Run(arguments) => run::run(&arguments),
         Command::Submit(arguments) => submit::run(&arguments),
+        Command::Withdraw(arguments) => withdraw::run(&arguments),
         Command::Status(arguments) => status::run(&arguments),
         Command::Doctor(arguments) => doctor::run(&arguments),
         Command::Rounds(arguments) => rounds::run(&arguments),

@@ -57,6 +57,9 @@ pub enum ConsortiumError {
         /// What is wrong with it.
         source: ManifestError,
     },
+    /// The one of a home is damaged.
+    #[error("{0}; replace it with a copy from a member whose node runs")]
+    Own(Box<Self>),
     /// The home has none yet.
     #[error(
         "{0} is not there: give the signed file of your consortium with --consortium FILE; the home keeps it"
@@ -202,7 +205,7 @@ pub fn newest(home: &Home, file: Option<&Path>) -> Result<(Chain, bool), Consort
     let own = home.consortium();
     let Some(file) = file else {
         return match own.exists() {
-            true => Ok((load(&own)?, false)),
+            true => Ok((load_own(&own)?, false)),
             false => Err(ConsortiumError::None(own.display().to_string())),
         };
     };
@@ -210,7 +213,7 @@ pub fn newest(home: &Home, file: Option<&Path>) -> Result<(Chain, bool), Consort
     if !own.exists() {
         return Ok((theirs, true));
     }
-    let mine = load(&own)?;
+    let mine = load_own(&own)?;
     match mine.compare(&theirs) {
         Ok(Ordering::Greater) => Ok((theirs, true)),
         Ok(Ordering::Equal | Ordering::Less) => Ok((mine, false)),
@@ -218,6 +221,16 @@ pub fn newest(home: &Home, file: Option<&Path>) -> Result<(Chain, bool), Consort
             Err(ConsortiumError::Manifest { path: file.display().to_string(), member: None, source })
         }
     }
+}
+
+/// The manifest of a home, which was one to run with when it was written.
+fn load_own(path: &Path) -> Result<Chain, ConsortiumError> {
+    load(path).map_err(|error| match error {
+        ConsortiumError::Parse { .. } | ConsortiumError::Manifest { .. } => {
+            ConsortiumError::Own(Box::new(error))
+        }
+        other => other,
+    })
 }
 
 /// Name of whoever's entry or signature a manifest fails on, where its message gives none.

@@ -11,6 +11,7 @@ use crate::{
     consent::Consent,
     inputs::Kept,
     ledger::Records,
+    membership::Proposal,
     network::Network,
     node::SubmitError,
     round::{
@@ -30,6 +31,7 @@ pub struct Handle {
     pub(crate) records: Records,
     pub(crate) results: Arc<Results>,
     pub(crate) limits: watch::Receiver<Limits>,
+    pub(crate) proposals: watch::Receiver<Arc<Vec<Proposal>>>,
 }
 
 /// What becomes of an input; nothing comes where the node stops before.

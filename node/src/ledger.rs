@@ -24,8 +24,8 @@ use consort_protocol::{
     signing::Signed,
 };
 use redb::{
-    Database, ReadableDatabase as _, ReadableTable as _, ReadableTableMetadata as _, TableDefinition,
-    WriteTransaction,
+    Database, DatabaseError, ReadableDatabase as _, ReadableTable as _, ReadableTableMetadata as _,
+    StorageError, TableDefinition, WriteTransaction,
 };
 use serde::{Deserialize, Serialize};
 
@@ -51,6 +51,9 @@ const JOURNAL_ENTRIES: u64 = 8192;
 /// Memory for pages of the file: entries are written once and read again at the next start only.
 const CACHE_BYTES: usize = 1 << 20;
 
+/// What to do with a damaged ledger.
+pub const REMEDY: &str = "move it away, keep it, and start: see docs/operate.md, \"A home from an old copy\"";
+
 /// Why the ledger cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum LedgerError {
@@ -67,7 +70,15 @@ pub enum LedgerError {
         /// Format found.
         found: u64,
     },
-    /// It cannot be opened, or is damaged.
+    /// It is damaged, or was never a ledger.
+    #[error("{path} is damaged: {reason}; {REMEDY}")]
+    Damaged {
+        /// Where.
+        path: String,
+        /// What the database said.
+        reason: String,
+    },
+    /// It cannot be opened.
     #[error("{path}: {reason}")]
     Open {
         /// Where.
@@ -133,7 +144,10 @@ impl Ledger {
         // without it a page that was altered on disk is believed, or makes the process panic
         builder.set_check_integrity_on_open(true);
         let database = builder.create(path).map_err(|error| match error {
-            redb::DatabaseError::DatabaseAlreadyOpen => LedgerError::InUse(name.clone()),
+            DatabaseError::DatabaseAlreadyOpen => LedgerError::InUse(name.clone()),
+            other if is_damage(&other) => {
+                LedgerError::Damaged { path: name.clone(), reason: other.to_string() }
+            }
             other => LedgerError::Open { path: name.clone(), reason: other.to_string() },
         })?;
         let write = database.begin_write().map_err(failed)?;
@@ -362,6 +376,18 @@ fn upgrade(write: &WriteTransaction, path: String) -> Result<(), LedgerError> {
     }
     meta.insert("format", FORMAT).map_err(failed)?;
     Ok(())
+}
+
+/// Whether it is the content of the file that is wrong, not the way to it.
+fn is_damage(error: &DatabaseError) -> bool {
+    use std::io::ErrorKind::{InvalidData, UnexpectedEof};
+    match error {
+        DatabaseError::Storage(StorageError::Io(error)) => {
+            matches!(error.kind(), InvalidData | UnexpectedEof)
+        }
+        DatabaseError::Storage(StorageError::Corrupted(_)) | DatabaseError::RepairAborted => true,
+        _ => false,
+    }
 }
 
 fn failed(error: impl ToString) -> LedgerError {

@@ -27,6 +27,7 @@ pub mod identity;
 mod inputs;
 pub mod ledger;
 pub mod limits;
+pub mod manual;
 mod membership;
 pub mod network;
 mod node;
@@ -36,6 +37,7 @@ pub mod proposals;
 mod round;
 pub mod signed;
 pub mod summary;
+mod unmet;
 
 pub use handle::Handle;
 pub use node::{AdoptError, Node, NodeOptions, Reduce, StartError, Submission, SubmitError};

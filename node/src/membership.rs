@@ -1,15 +1,17 @@
 //! What a node knows of its consortium's epochs: the verified ones, and those that wait for signatures.
 //!
-//! A next epoch with enough signatures becomes the newest known one at once, and is on disk before anything
-//! follows from it. When it comes into force is up to the driver: between two rounds.
+//! A next epoch with enough signatures becomes the newest known one at once, and is written to disk at once. Where that
+//! fails it counts all the same, since the others go on under it, and is written as soon as there is room; the
+//! proposals stay until then. When it comes into force is up to the driver: between two rounds.
 
-use std::{collections::BTreeMap, path::PathBuf};
+use std::{collections::BTreeMap, mem, path::PathBuf, sync::Arc};
 
 use consort_protocol::{
     hash::Digest,
     ids::MemberId,
     manifest::{Chain, ManifestError, SignedManifest, Tally},
 };
+use tokio::sync::watch;
 
 use crate::{consortium::Draft, home::Home, limits, proposals::Proposals};
 
@@ -19,8 +21,22 @@ pub(crate) struct Membership {
     file: PathBuf,
     forks: PathBuf,
     /// Next epochs by their digests, each checked, none with enough signatures.
-    open: BTreeMap<Digest, SignedManifest>,
+    open: BTreeMap<Digest, (SignedManifest, Proposal)>,
     folder: Proposals,
+    /// Whether the newest epoch is not on disk.
+    unsaved: bool,
+    /// Tells what is open.
+    told: watch::Sender<Arc<Vec<Proposal>>>,
+}
+
+/// A next epoch that waits for signatures, as its operator gets to know it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Proposal {
+    pub(crate) epoch: u64,
+    /// Where it is, unless there was no room for it.
+    pub(crate) file: Option<PathBuf>,
+    /// Signatures that count, and how many have to.
+    pub(crate) tally: Tally,
 }
 
 /// Where a manifest comes from.
@@ -51,7 +67,14 @@ impl Membership {
             forks: home.forks(),
             open: BTreeMap::new(),
             folder: Proposals::new(home.proposals()),
+            unsaved: false,
+            told: watch::Sender::default(),
         }
+    }
+
+    /// Next epochs that wait for signatures, whenever they change.
+    pub(crate) fn proposals(&self) -> watch::Receiver<Arc<Vec<Proposal>>> {
+        self.told.subscribe()
     }
 
     /// The verified epochs.
@@ -61,7 +84,7 @@ impl Membership {
 
     /// Next epochs that wait for signatures.
     pub(crate) fn open(&self) -> impl Iterator<Item = &SignedManifest> {
-        self.open.values()
+        self.open.values().map(|(signed, _)| signed)
     }
 
     /// Takes in a manifest.
@@ -82,12 +105,13 @@ impl Membership {
         let digest = signed.digest()?;
         let mut merged = signed;
         let known = self.open.get(&digest);
-        let before = known.map(|known| known.signatures.len());
-        merged.signatures.extend(known.iter().flat_map(|known| known.signatures.clone()));
+        let before = known.map(|(known, _)| known.signatures.len());
+        merged.signatures.extend(known.iter().flat_map(|(known, _)| known.signatures.clone()));
         let tally = merged.tally(Some(self.chain.manifest()))?;
         if tally.is_complete() {
             self.chain.extend(merged)?;
             self.open.clear();
+            self.tell();
             self.save();
             return Ok(News::Complete(tally));
         }
@@ -97,25 +121,41 @@ impl Membership {
         if before.is_none() && source == Source::Member && !self.has_room_for(&merged) {
             return Ok(News::Nothing);
         }
-        if let Err(error) = self.folder.keep(&Draft::next(self.chain.clone(), merged.clone())) {
-            tracing::error!(%error, "proposal not written");
+        let kept = self.folder.keep(&Draft::next(self.chain.clone(), merged.clone()));
+        let file = kept.map_err(|error| tracing::error!(%error, "proposal not written")).ok();
+        if let Some(file) = file.as_ref().filter(|_| before.is_none()) {
+            let (epoch, file) = (merged.body.epoch, file.display());
+            tracing::info!(epoch, %file, "a proposal of a next epoch: `consort status` says how to read and sign it");
         }
-        self.open.insert(digest, merged);
+        let proposal = Proposal { epoch: merged.body.epoch, file, tally: tally.clone() };
+        self.open.insert(digest, (merged, proposal));
+        self.tell();
         Ok(News::Signatures(tally))
+    }
+
+    /// The proposal with the most signatures comes first.
+    fn tell(&self) {
+        let mut open: Vec<Proposal> = self.open.values().map(|(_, proposal)| proposal.clone()).collect();
+        open.sort_by_key(|proposal| std::cmp::Reverse(proposal.tally.found));
+        self.told.send_replace(Arc::new(open));
     }
 
     /// As many liars as there may be do not fill the list of proposals.
     fn has_room_for(&self, proposal: &SignedManifest) -> bool {
         let signs = |id: &&MemberId| {
-            let others = self.open.values().filter(|open| open.signatures.contains_key(*id));
+            let others = self.open().filter(|open| open.signatures.contains_key(*id));
             others.count() < limits::MAX_PROPOSALS_PER_SIGNER
         };
         self.open.len() < limits::max_proposals(self.chain.manifest().corrupt())
             && proposal.signatures.keys().any(|id| signs(&id))
     }
 
-    /// Files that the owner has put into the folder or signed since the last call, with all epochs in them.
+    /// Files that the owner has put into the folder or signed since the last call, with all epochs in them. Called each
+    /// second, it also writes what could not be written before.
     pub(crate) fn read_files(&mut self) -> Vec<(PathBuf, Vec<SignedManifest>)> {
+        if self.unsaved {
+            self.save();
+        }
         let mut found = Vec::new();
         for (path, read) in self.folder.changed() {
             match read {
@@ -147,11 +187,18 @@ impl Membership {
     }
 
     fn save(&mut self) {
-        let draft = Draft::from(self.chain.clone());
+        let (draft, epoch) = (Draft::from(self.chain.clone()), self.chain.manifest().epoch());
         if let Err(error) = draft.write(&self.file) {
-            tracing::error!(%error, "the new epoch is not on disk");
+            // said once, not each second
+            if !mem::replace(&mut self.unsaved, true) {
+                tracing::error!(epoch, %error, "the new epoch is not on disk: free the disk, it is tried again each second");
+            }
+            return;
         }
-        self.folder.clear_through(self.chain.manifest().epoch());
+        self.folder.clear_through(epoch);
+        if mem::take(&mut self.unsaved) {
+            tracing::info!(epoch, "the new epoch is on disk now");
+        }
     }
 }
 

@@ -26,13 +26,14 @@ use crate::{
     identity::NodeIdentity,
     ledger::{Ledger, LedgerError, Records},
     limits,
-    membership::Membership,
+    membership::{Membership, Proposal},
     network::{self, Network, NetworkConfig, NetworkError},
     round::{
         RoundResult,
         driver::{Command, Driver, DriverState, Past, Pending, RECENT},
         results::Results,
     },
+    unmet::{self, Unmet},
 };
 
 /// What a node runs with.
@@ -153,6 +154,7 @@ pub struct Node {
     records: Records,
     results: Arc<Results>,
     limits: watch::Sender<Limits>,
+    proposals: watch::Receiver<Arc<Vec<Proposal>>>,
     failed: watch::Receiver<Option<String>>,
     stop: CancellationToken,
     driver: thread::JoinHandle<()>,
@@ -205,7 +207,7 @@ impl Node {
             remembered: addresses::load(&home.addresses(), &manifest),
             consortium: *consortium.founding(),
         };
-        let remembered = config.remembered.clone();
+        let (remembered, dials_only) = (config.remembered.clone(), config.listen.is_empty());
         let recent = ledger.recent(RECENT)?;
         let mut state = DriverState::new(
             &consortium,
@@ -224,11 +226,13 @@ impl Node {
         let limits = watch::Sender::new(limits);
         let (in_force, consortium_in_force) = watch::channel(Arc::new(consortium.clone()));
         let (failed_sender, failed) = watch::channel(None);
+        let membership = Membership::new(consortium, &home);
+        let proposals = membership.proposals();
         let mut driver = Driver {
             manifest,
             in_force,
             consent: consent.clone(),
-            membership: Membership::new(consortium, &home),
+            membership,
             identity: Arc::new(identity.signing()),
             network: network.clone(),
             events,
@@ -247,13 +251,28 @@ impl Node {
         with(&mut driver);
         let runtime = tokio::runtime::Handle::current();
         runtime.spawn(report_addresses(network.clone(), observer));
+        if dials_only {
+            runtime.spawn(Unmet::new(&network, consortium_in_force.clone()).mind(unmet::warn));
+        }
         runtime.spawn(addresses::keep(home.addresses(), remembered, network.known_addresses()));
         let driver = thread::Builder::new()
             .name("rounds".into())
             .spawn(move || runtime.block_on(driver.run()))
             .map_err(home_error)?;
         let consortium = consortium_in_force;
-        Ok(Self { consortium, consent, network, commands, records, results, limits, failed, stop, driver })
+        Ok(Self {
+            consortium,
+            consent,
+            network,
+            commands,
+            records,
+            results,
+            limits,
+            proposals,
+            failed,
+            stop,
+            driver,
+        })
     }
 
     /// The network below.
@@ -299,6 +318,7 @@ impl Node {
             records: self.records.clone(),
             results: self.results.clone(),
             limits: self.limits.subscribe(),
+            proposals: self.proposals.clone(),
         }
     }
 

@@ -79,7 +79,15 @@ impl Signed {
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Self::default()),
             Err(error) => return Err(failed(path, &error)),
         };
-        toml::from_str(&text).map_err(|error| failed(path, &one_line(&error, &text)))
+        toml::from_str(&text).map_err(|error| {
+            let reason = one_line(&error, &text);
+            failed(
+                path,
+                &format!(
+                    "{reason}; put your copy of it back, or move it away, keep it, and sign no other manifest of an epoch that this node has signed"
+                ),
+            )
+        })
     }
 }
 
@@ -104,7 +112,10 @@ mod tests {
         );
         Signed::note(&path, 1, &[3; 32], true).unwrap();
         assert!(Signed::note(&path, 1, &[1; 32], false).is_err());
-        std::fs::write(&path, "signed = 3").unwrap();
-        assert!(matches!(Signed::note(&path, 3, &[1; 32], false), Err(SignedError::File(_))));
+        // cut off
+        let text = std::fs::read_to_string(&path).unwrap();
+        std::fs::write(&path, &text[..text.len() - 9]).unwrap();
+        let damaged = Signed::note(&path, 3, &[1; 32], false).unwrap_err().to_string();
+        assert!(damaged.contains("signed.toml") && damaged.contains("put your copy of it back"), "{damaged}");
     }
 }

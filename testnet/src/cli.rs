@@ -14,7 +14,8 @@ mod tests;
 use std::ffi::OsString;
 use std::path::PathBuf;
 
-use clap::Parser;
+use clap::{CommandFactory as _, Parser as _};
+use consort_node::manual::Shell;
 
 use crate::workload::vectors::Reduction;
 
@@ -29,6 +30,10 @@ pub(crate) enum Command {
     Run(Run),
     /// The protocol alone, in this process.
     Simulate(Simulate),
+    /// Man pages into this folder.
+    Man(PathBuf),
+    /// What completes commands in this shell.
+    Completions(Shell),
 }
 
 /// A consortium of processes, and what it computes.
@@ -124,6 +129,11 @@ pub(crate) enum Stop {
     Told(String),
     /// Unusable arguments: one line for standard error, after `error: `, and the exit code is 2.
     Usage(String),
+}
+
+/// The definition of the command line.
+pub(crate) fn definition() -> clap::Command {
+    flags::Flags::command()
 }
 
 /// Parses a command line, its first element being the program's name.

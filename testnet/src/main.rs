@@ -24,6 +24,7 @@ mod workload;
 use std::{io::Write as _, path::Path, process::ExitCode};
 
 use cli::{Command, Run, Stop};
+use consort_node::manual;
 use launch::Failure;
 
 /// Exit code: it ran, and what it was asked for failed.
@@ -43,6 +44,15 @@ fn main() -> ExitCode {
     match cli::parse(arguments) {
         Ok(Command::Run(run)) => run_testnet(run),
         Ok(Command::Simulate(arguments)) => simulate::execute(&arguments),
+        Ok(Command::Man(folder)) => match manual::man(cli::definition(), &folder) {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(message) => complain(&message, FAILED),
+        },
+        Ok(Command::Completions(shell)) => {
+            say(&manual::completions(cli::definition(), shell));
+            say("\n");
+            ExitCode::SUCCESS
+        }
         Err(Stop::Told(text)) => {
             say(&text);
             ExitCode::SUCCESS

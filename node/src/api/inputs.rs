@@ -320,7 +320,9 @@ fn too_large(largest: u64) -> Problem {
 
 fn occupied(waiting: Option<InputId>) -> Problem {
     let detail = match waiting {
-        Some(id) => format!("input {id} is waiting already; it has to be used or withdrawn first"),
+        Some(id) => format!(
+            "input {id} is waiting already; it has to be used first, or taken back with `consort withdraw --home DIR`"
+        ),
         None => "another input is being handed in right now; it has to be used first".into(),
     };
     Problem::new(StatusCode::CONFLICT, detail)

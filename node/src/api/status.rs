@@ -47,6 +47,7 @@ pub(super) async fn status(State(shared): State<Arc<Shared>>) -> Result<Json<Val
         "others": others(&shared, &view),
         "held_back": view.why_not,
         "declined": declined(&shared, &view),
+        "proposals": proposals(&shared),
     })))
 }
 
@@ -106,6 +107,21 @@ fn running(view: &View) -> Value {
             "aggregator": place.aggregator.as_ref().map(name),
         })
     })
+}
+
+/// Next epochs that wait for signatures; `file` is missing where there was no room for it.
+fn proposals(shared: &Shared) -> Vec<Value> {
+    let (me, proposals) = (shared.handle.network.local(), shared.handle.proposals.borrow().clone());
+    let proposals = proposals.iter().map(|proposal| {
+        json!({
+            "epoch": proposal.epoch,
+            "file": proposal.file,
+            "signatures": proposal.tally.found,
+            "needed": proposal.tally.needed,
+            "signed_by_me": !proposal.tally.missing.contains(&me),
+        })
+    });
+    proposals.collect()
 }
 
 /// Who said no of late, and why.

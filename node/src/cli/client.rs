@@ -32,7 +32,7 @@ const LONGEST_ANSWER: usize = 64 << 20;
 pub(super) struct Look {
     /// The home of the running daemon
     #[arg(long, value_name = "DIR")]
-    home: PathBuf,
+    pub(super) home: PathBuf,
     /// One JSON object on standard output
     #[arg(long)]
     json: bool,

@@ -2,6 +2,7 @@
 
 mod files;
 mod network;
+mod relays;
 
 use std::path::PathBuf;
 
@@ -79,7 +80,8 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
     if let Some(config) = &found.config {
         network::examine_listening(config, found.runs, &mut findings);
     }
-    network::examine_members(home, &found, &arguments.peer, &mut findings);
+    let known = network::examine_members(home, &found, &arguments.peer, &mut findings);
+    relays::examine(home, &found, &known, &mut findings);
     let wrong = findings.iter().filter(|finding| finding.state == State::Wrong).count();
     if arguments.json {
         println(&serde_json::json!({ "fine": wrong == 0, "findings": findings }).to_string());

@@ -1,9 +1,9 @@
 //! `consort completions` and `consort man`: what shells and `man` read, from the definition of the command line.
 
-use std::{fs, io, path::PathBuf};
+use std::path::PathBuf;
 
 use clap::CommandFactory as _;
-use clap_complete::Shell;
+use consort_node::manual::{self, Shell};
 
 use super::{Failure, println};
 
@@ -18,9 +18,7 @@ pub(super) struct CompletionsArguments {
 }
 
 pub(super) fn completions(arguments: &CompletionsArguments) -> Result<(), Failure> {
-    let mut script = Vec::new();
-    clap_complete::generate(arguments.shell, &mut super::Arguments::command(), "consort", &mut script);
-    println(String::from_utf8_lossy(&script).trim_end());
+    println(&manual::completions(super::Arguments::command(), arguments.shell));
     Ok(())
 }
 
@@ -35,8 +33,5 @@ pub(super) struct ManArguments {
 }
 
 pub(super) fn man(arguments: &ManArguments) -> Result<(), Failure> {
-    let folder = &arguments.folder;
-    let failed = |error: io::Error| Failure::Failed(format!("{}: {error}", folder.display()));
-    fs::create_dir_all(folder).map_err(failed)?;
-    clap_mangen::generate_to(super::Arguments::command(), folder).map_err(failed)
+    manual::man(super::Arguments::command(), &arguments.folder).map_err(Failure::Failed)
 }

@@ -106,7 +106,12 @@ async fn serve(
     let ready = Arc::new(ready);
     let feed = Arc::new(Feed::new(ready.clone()));
     let node = Node::start(options, feed.clone()).map_err(|error| match error {
-        StartError::Ledger(LedgerError::InUse(_) | LedgerError::Format { .. } | LedgerError::Open { .. })
+        StartError::Ledger(
+            LedgerError::InUse(_)
+            | LedgerError::Format { .. }
+            | LedgerError::Damaged { .. }
+            | LedgerError::Open { .. },
+        )
         | StartError::Network(_)
         | StartError::Address { .. } => Failure::Unusable(error.to_string()),
         StartError::Ledger(_) | StartError::Home { .. } => Failure::Failed(error.to_string()),
@@ -130,7 +135,7 @@ async fn serve(
     let mut failed = node.failed();
     let mut ended = None;
     if dials_only {
-        ready.say("listening nowhere: others reach this node through relays");
+        ready.say("listening nowhere: it needs a member that relays to meet others that only dial out");
     }
     let ledger = home.ledger();
     let mut reload = Reload::new(home, config, given);

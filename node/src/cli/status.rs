@@ -1,5 +1,7 @@
 //! `consort status`: how things are with the running daemon.
 
+use std::path::Path;
+
 use serde_json::Value;
 
 use super::{Failure, client::Look};
@@ -14,10 +16,10 @@ pub(super) struct Arguments {
 }
 
 pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
-    arguments.look.show("/v1/status", lines)
+    arguments.look.show("/v1/status", |status| lines(status, &arguments.look.home))
 }
 
-fn lines(status: &Value) -> Vec<String> {
+fn lines(status: &Value, home: &Path) -> Vec<String> {
     let text = |place: &str| status.pointer(place).and_then(Value::as_str).unwrap_or_default();
     let number = |place: &str| status.pointer(place).and_then(Value::as_u64).unwrap_or_default();
     let members = number("/consortium/members");
@@ -51,6 +53,32 @@ fn lines(status: &Value) -> Vec<String> {
         .extend(status.get("held_back").and_then(Value::as_str).map(|why| format!("it is held back: {why}")));
     lines.extend(others(status));
     lines.extend(declined(status));
+    lines.extend(proposals(status, home));
+    lines
+}
+
+/// Next epochs that wait for signatures, with the commands that show and sign them.
+fn proposals(status: &Value, home: &Path) -> Vec<String> {
+    let mut lines = Vec::new();
+    for proposal in status.get("proposals").and_then(Value::as_array).into_iter().flatten() {
+        let number = |key: &str| proposal.get(key).and_then(Value::as_u64).unwrap_or_default();
+        let mine = proposal.get("signed_by_me").and_then(Value::as_bool).unwrap_or_default();
+        lines.push(format!(
+            "epoch {} is proposed: {} of {} signatures, {}",
+            number("epoch"),
+            number("signatures"),
+            number("needed"),
+            if mine { "this node's among them" } else { "not this node's" }
+        ));
+        // the daemon may have been given the home by another name
+        let file = proposal.get("file").and_then(Value::as_str).and_then(|file| Path::new(file).file_name());
+        let Some(file) = file.map(|name| home.join("proposals").join(name)) else { continue };
+        let file = file.display();
+        lines.push(format!("  consort consortium show {file}"));
+        if !mine {
+            lines.push(format!("  consort consortium sign {file} --home {}", home.display()));
+        }
+    }
     lines
 }
 

@@ -8,17 +8,15 @@ use std::{
 };
 
 use consort_node::summary::RoundSummary;
+use hyper::StatusCode;
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
-use tokio::{
-    fs::File,
-    signal::unix::{Signal, SignalKind, signal},
-    time::Instant,
-};
+use tokio::{fs::File, time::Instant};
 
 use super::{
     Failure,
     client::{Client, Unanswered, block_on},
+    interrupt::Interrupt,
     println,
 };
 
@@ -27,7 +25,7 @@ const POLL: Duration = Duration::from_millis(200);
 
 #[derive(clap::Args)]
 #[command(
-    after_help = "Examples:\n  consort submit counts.npy --home ~/.consort --out sum.npy\n      the exact sum of everybody's integers, or of floats within a bound\n  consort submit update.npy --home ~/.consort --weight 1200 --query model.npy --out mean.npy\n      a training update as a weighted mean; all must have begun with the same model\n  consort submit census.npy --home ~/.consort --label ward-7\n      the same data as every month, said so\n\nAn interrupted or timed-out wait takes the input back, unless its masked vector may have left already."
+    after_help = "Examples:\n  consort submit counts.npy --home ~/.consort --out sum.npy\n      the exact sum of everybody's integers, or of floats within a bound\n  consort submit update.npy --home ~/.consort --weight 1200 --query model.npy --out mean.npy\n      a training update as a weighted mean; all must have begun with the same model\n  consort submit census.npy --home ~/.consort --label ward-7\n      the same data as every month, said so\n\nAn interrupted (SIGINT, SIGTERM, SIGHUP) or timed-out wait takes the input back. Where its masked vector may have left already, it waits for the round instead; a second interrupt ends that. `consort withdraw` takes back what nobody waits for any more."
 )]
 pub(super) struct Arguments {
     /// The input: an array that numpy.save has written
@@ -78,8 +76,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
         }
         let client = Client::new(&arguments.home);
         // before the input is out of hand: an interrupt while it is handed in takes it back, too
-        let mut interrupt =
-            signal(SignalKind::interrupt()).map_err(|error| Failure::Failed(error.to_string()))?;
+        let mut interrupt = Interrupt::new().map_err(|error| Failure::Failed(error.to_string()))?;
         let handed_in = client.post::<Value>(&path(arguments, query.as_deref()), file).await;
         let handed_in = handed_in.map_err(|refused| match Failure::from(refused) {
             Failure::Unusable(words) => Failure::Unusable(format!("{}: {words}", arguments.file.display())),
@@ -137,11 +134,11 @@ async fn await_end(
     client: &Client,
     id: &str,
     patience: Option<Duration>,
-    interrupt: &mut Signal,
+    interrupt: &mut Interrupt,
 ) -> Result<Value, Failure> {
     let path = format!("/v1/inputs/{id}");
     let deadline = patience.map(|patience| Instant::now() + patience);
-    let mut progress = Progress::new();
+    let (mut progress, mut interrupted) = (Progress::new(), false);
     loop {
         let state: Value = client.get(&path).await.map_err(|unanswered| match unanswered {
             Unanswered::Refused(..) => unanswered.into(),
@@ -149,18 +146,16 @@ async fn await_end(
                 "the daemon stopped; input {id} is on disk and goes on waiting when it runs again, unless a round had it"
             )),
         })?;
+        let late = deadline.is_some_and(|deadline| Instant::now() >= deadline);
         match state.get("state").and_then(Value::as_str) {
-            Some("waiting") if deadline.is_some_and(|deadline| Instant::now() >= deadline) => {
+            Some("waiting") if interrupted || late => {
                 progress.end();
-                let seconds = patience.unwrap_or_default().as_secs();
-                let taken_back = client.delete::<Value>(&path).await?;
-                if taken_back.get("state").and_then(Value::as_str) == Some("aggregated") {
-                    return Ok(taken_back);
+                if let Some(ended) = take_back(client, &path).await? {
+                    let (seconds, words) = (patience.unwrap_or_default().as_secs(), waiting(&state));
+                    return taken_back(ended, interrupted, || {
+                        format!("no round took the input within {seconds} s, so it was taken back ({words})")
+                    });
                 }
-                let words = waiting(&state);
-                return Err(Failure::Failed(format!(
-                    "no round took the input within {seconds} s, so it was taken back ({words})"
-                )));
             }
             Some("waiting") => progress.show(&waiting(&state)),
             Some("in-round") => progress.show(&in_round(&state)),
@@ -171,17 +166,49 @@ async fn await_end(
         }
         tokio::select! {
             () = tokio::time::sleep(POLL) => {}
-            _ = interrupt.recv() => {
+            () = interrupt.recv() => {
                 progress.end();
-                let taken_back = client.delete::<Value>(&path).await;
-                return Err(Failure::Interrupted(match taken_back {
-                    Ok(_) => "interrupted; the input was taken back".into(),
-                    Err(Unanswered::Refused(_, words)) => format!("interrupted, but {words}"),
-                    Err(_) => format!("interrupted, but the daemon does not answer; input {id} may still wait"),
-                }));
+                let failed = |words| Err(Failure::Interrupted(words));
+                if interrupted {
+                    return failed(format!("interrupted twice; input {id} is in a round and ends with it"));
+                }
+                interrupted = true;
+                match take_back(client, &path).await {
+                    Ok(Some(ended)) => return taken_back(ended, interrupted, String::new),
+                    Ok(None) => eprintln!(
+                        "interrupted, but the input is in a round and may have left: waiting for the result; interrupt again to leave"
+                    ),
+                    Err(Unanswered::Refused(_, words)) => return failed(format!("interrupted, but {words}")),
+                    Err(_) => {
+                        return failed(format!(
+                            "interrupted, but the daemon does not answer; input {id} may still wait"
+                        ));
+                    }
+                }
             }
         }
     }
+}
+
+/// A round may have used the input at the last moment.
+fn taken_back(ended: Value, interrupted: bool, late: impl FnOnce() -> String) -> Result<Value, Failure> {
+    match (is_aggregated(&ended), interrupted) {
+        (true, _) => Ok(ended),
+        (false, true) => Err(Failure::Interrupted("interrupted; the input was taken back".into())),
+        (false, false) => Err(Failure::Failed(late())),
+    }
+}
+
+/// What became of an input that is taken back; nothing where a round has it, so that it ends with the round.
+async fn take_back(client: &Client, path: &str) -> Result<Option<Value>, Unanswered> {
+    match client.delete(path).await {
+        Err(Unanswered::Refused(StatusCode::CONFLICT, _)) => Ok(None),
+        answer => answer.map(Some),
+    }
+}
+
+fn is_aggregated(state: &Value) -> bool {
+    state.get("state").and_then(Value::as_str) == Some("aggregated")
 }
 
 fn waiting(state: &Value) -> String {
@@ -204,7 +231,7 @@ fn in_round(state: &Value) -> String {
 
 async fn finish(arguments: &Arguments, client: &Client, id: &str, ended: &Value) -> Result<(), Failure> {
     let text = |key: &str| ended.get(key).and_then(Value::as_str).map(str::to_owned);
-    if ended.get("state").and_then(Value::as_str) != Some("aggregated") {
+    if !is_aggregated(ended) {
         let reason = text("reason").unwrap_or_else(|| "no reason given".into());
         return Err(Failure::Failed(format!("no aggregate: {reason}")));
     }
@@ -259,8 +286,9 @@ impl Progress {
     }
 
     fn end(&mut self) {
-        if self.shown.take().is_some_and(|shown| !shown.is_empty()) {
+        if let Some(shown) = self.shown.as_mut().filter(|shown| !shown.is_empty()) {
             eprint!("\r\x1b[K");
+            shown.clear();
         }
     }
 }

@@ -5,6 +5,7 @@ pub(crate) mod http;
 mod rounds;
 mod submit;
 mod waiting;
+mod withdraw;
 
 use std::{fs, path::Path};
 

@@ -5,6 +5,7 @@ use std::{fs, path::Path, pin::Pin, sync::Arc};
 
 use consort_node::{
     Node,
+    consortium::{self, Draft},
     events::{NodeEvent, Observer, Role},
 };
 use consort_protocol::{array::Values, election, phase::Phase};
@@ -15,6 +16,7 @@ use tokio::{process::Command, sync::watch};
 use super::{
     api::{command, failure, http, json, write},
     consortium::{Consortium, address, connected_to, within},
+    membership::{IN_FORCE, WAITS, at_epoch, next},
     process::Daemon,
     rounds::{ints, members, stop},
 };
@@ -158,6 +160,41 @@ async fn an_input_of_which_nothing_has_left_waits_for_a_disk_with_room() {
     for result in within(join_all(others.iter().map(|node| node.submit(ints(&[1]))))).await {
         assert_eq!(members(&consortium, &result.unwrap().survivors), [0, 1, 2, 3]);
     }
+    stop(others).await;
+    assert_eq!(daemon.end(Signal::SIGTERM).await, Some(0));
+}
+
+/// A next epoch that there is no room for is in force all the same, as it is at the others, and nothing is lost of it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_epoch_that_there_is_no_room_for_is_written_later() {
+    let consortium = Consortium::found(4);
+    let home = consortium.home(0);
+    let (mut daemon, others, release) = scene(&consortium, 0).await;
+    release.send_replace(true);
+    let change = |by: &[usize]| next(&consortium, &others[0], by, |body| body.policy.gather_ms = 4_000);
+    let (half, whole) = (change(&[1, 2]), change(&[1, 2, 3]));
+    within(others[0].adopt(vec![half.clone()])).await.unwrap();
+    daemon.logs(WAITS).await;
+    let proposals = || fs::read_dir(home.join("proposals")).unwrap().map(|file| file.unwrap().path());
+    let epoch_on_disk = || consortium::load(&home.join("consortium.toml")).unwrap().manifest().epoch();
+    let proposal = proposals().next().unwrap();
+
+    limit_files(daemon.id(), Some(1)).await;
+    within(others[0].adopt(vec![whole])).await.unwrap();
+    let said = daemon.logs_beginning("the new epoch is not on disk: free the disk").await;
+    assert!(
+        said["level"] == "ERROR" && said["error"].as_str().unwrap().contains("consortium.toml"),
+        "{said}"
+    );
+    assert_eq!(daemon.logs(IN_FORCE).await["epoch"], 1);
+    assert_eq!((epoch_on_disk(), proposals().collect()), (0, vec![proposal.clone()]));
+    let kept = Draft::read(&proposal).unwrap().last;
+    assert_eq!(kept.signatures.len(), half.signatures.len());
+
+    limit_files(daemon.id(), None).await;
+    assert_eq!(daemon.logs("the new epoch is on disk now").await["epoch"], 1);
+    assert_eq!((epoch_on_disk(), proposals().count()), (1, 0));
+    at_epoch(&others, 1).await;
     stop(others).await;
     assert_eq!(daemon.end(Signal::SIGTERM).await, Some(0));
 }

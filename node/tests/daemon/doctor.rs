@@ -83,7 +83,8 @@ async fn what_is_wrong_in_a_home_is_named_with_what_to_do() {
     fs::write(consortium.file(), file).unwrap();
 
     fs::write(home.join("ledger.redb"), "not a ledger").unwrap();
-    assert_one(&wrong(&home, &consortium, &[]).await, &["ledger", "do not delete it"]);
+    let remedy = ["ledger.redb is damaged", "move it away, keep it, and start", "A home from an old copy"];
+    assert_one(&wrong(&home, &consortium, &[]).await, &remedy);
     fs::remove_file(home.join("ledger.redb")).unwrap();
 
     let tomorrow = SystemTime::now() + Duration::from_secs(86_400);
@@ -113,6 +114,22 @@ async fn what_the_network_does_not_let_through_is_named_with_what_to_open() {
         &wrong(&home, &consortium, &[]).await,
         &["members", "no address that it could dial", "--peer"],
     );
+
+    // of relays nothing is known, until somebody was reached through one
+    let of_relays = async || {
+        let (_, findings) = doctor(&home, &consortium, &[]).await;
+        findings.into_iter().find(|[check, ..]| check == "relay").unwrap().join(": ")
+    };
+    let told = of_relays().await;
+    assert!(
+        told.contains("note: nothing here shows a member that relays") && told.contains("relay = true"),
+        "{told}"
+    );
+    let through = format!("{{\"{}\": [\"/p2p/{}/p2p-circuit\"]}}", consortium.peer(1), consortium.peer(2));
+    fs::write(home.join("addresses.json"), through).unwrap();
+    let told = of_relays().await;
+    assert!(told.contains("fine: members were reached through member-2"), "{told}");
+    fs::remove_file(home.join("addresses.json")).unwrap();
 
     // somebody listens there, so the way is open; then nobody does
     let peer = format!("/ip4/127.0.0.1/tcp/{port}");

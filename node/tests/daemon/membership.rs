@@ -1,14 +1,21 @@
 //! Members come and go, and rules change, while nodes run.
 
-use std::{fs, path::PathBuf};
+use std::{fs, path::PathBuf, pin::Pin, sync::Arc};
 
-use consort_node::{AdoptError, Node, SubmitError, consortium, npy};
+use consort_node::{
+    AdoptError, Node, SubmitError, consortium,
+    events::{NodeEvent, Observer, Role},
+    npy,
+};
 use consort_protocol::{
     array::Values,
-    manifest::{ManifestBody, ManifestError, MemberEntry, SignedManifest},
+    election,
+    manifest::{ManifestBody, ManifestError, MemberEntry, Policy, SignedManifest},
+    phase::Phase,
 };
 use futures::future::join_all;
 use nix::sys::signal::Signal;
+use tokio::sync::watch;
 
 use super::{
     api::write,
@@ -18,13 +25,18 @@ use super::{
     rounds::{ints, verify_sum},
 };
 
-const WAITS: &str = "a next epoch waits for signatures: see the folder `proposals` of this node's home";
-const IN_FORCE: &str = "a new epoch is in force";
+pub(crate) const WAITS: &str =
+    "a next epoch waits for signatures: see the folder `proposals` of this node's home";
+pub(crate) const IN_FORCE: &str = "a new epoch is in force";
 
-/// The one proposal in a home.
-fn proposal(office: &Office, home: &str) -> PathBuf {
+/// The one proposal in a home, where the log says that it is.
+async fn proposal(office: &Office, home: &str, daemon: &mut Daemon) -> PathBuf {
+    let said = daemon.logs_beginning("a proposal of a next epoch").await;
     let mut files = fs::read_dir(office.path(home).join("proposals")).unwrap();
-    files.next().expect("a proposal is there").unwrap().path()
+    let file = files.next().expect("a proposal is there").unwrap().path();
+    assert_eq!(said["file"].as_str(), file.to_str());
+    daemon.logs(WAITS).await;
+    file
 }
 
 /// All of these hand in the same numbers, and get so many times as much.
@@ -77,14 +89,30 @@ async fn one_joins_and_one_is_removed_while_daemons_run() {
     office.run("consortium adopt next.toml --home a").await;
     // the others find it in their homes, and sign it there
     for (home, daemon) in [("b", &mut b), ("c", &mut c)] {
-        daemon.logs(WAITS).await;
-        let path = proposal(&office, home);
-        office.run(&format!("consortium sign {} --home {home}", path.display())).await;
+        let path = proposal(&office, home, daemon).await;
+        let said: serde_json::Value =
+            serde_json::from_str(&office.run(&format!("status --home {home} --json")).await).unwrap();
+        let [told] = said["proposals"].as_array().unwrap().as_slice() else { panic!("{said}") };
+        assert_eq!(
+            (&told["epoch"], &told["needed"], &told["signed_by_me"]),
+            (&1.into(), &3.into(), &false.into())
+        );
+        assert!(told["signatures"].as_u64() >= Some(1) && told["file"].as_str() == path.to_str(), "{told}");
+        // word for word as `status` shows them
+        let said = office.run(&format!("status --home {home}")).await;
+        let shown: Vec<&str> = said.lines().filter_map(|line| line.strip_prefix("  consort ")).collect();
+        let [show, sign] = shown.as_slice() else { panic!("{said}") };
+        assert!(said.contains("of 3 signatures, not this node's"), "{said}");
+        assert!(office.run(show).await.contains("new: d"), "{show}");
+        let signed = office.run("status --home a").await;
+        assert!(signed.contains("this node's among them") && !signed.contains("consortium sign"), "{signed}");
+        office.run(sign).await;
     }
     for daemon in [&mut a, &mut b, &mut c] {
         assert_eq!(daemon.logs(IN_FORCE).await["epoch"], 1);
         daemon.logs("admitted").await;
     }
+    assert!(!office.run("status --home b").await.contains("is proposed"));
     let adopted = consortium::load(&office.path("c/consortium.toml")).unwrap();
     assert_eq!((adopted.manifest().epoch(), adopted.manifest().members().len()), (1, 4));
     let mut d = Daemon::start(&office.path("d"), &office.path("a/consortium.toml"), &[&a.address]).await;
@@ -121,7 +149,7 @@ async fn one_joins_and_one_is_removed_while_daemons_run() {
 }
 
 /// A change of the next epoch, signed by these members.
-fn next(
+pub(crate) fn next(
     consortium: &Consortium,
     node: &Node,
     by: &[usize],
@@ -136,7 +164,7 @@ fn next(
     signed
 }
 
-async fn at_epoch(nodes: &[Node], epoch: u64) {
+pub(crate) async fn at_epoch(nodes: &[Node], epoch: u64) {
     for node in nodes {
         let mut chain = node.consortium();
         within(chain.wait_for(|chain| chain.manifest().epoch() == epoch)).await.unwrap();
@@ -216,4 +244,67 @@ fn next_of(consortium: &Consortium, node: &Node) -> SignedManifest {
     let mut signed = SignedManifest::new(body);
     consortium.identities.iter().for_each(|identity| signed.sign(&identity.signing()).unwrap());
     signed
+}
+
+/// Holds a member as its masked vector would leave, until it is released; says when it does.
+struct Hold {
+    holds: watch::Sender<bool>,
+    released: watch::Receiver<bool>,
+}
+
+impl Observer for Hold {
+    fn notify(&self, event: NodeEvent) -> Pin<Box<dyn Future<Output = ()> + Send + '_>> {
+        Box::pin(async move {
+            if let NodeEvent::Phase { role: Role::Member, phase: Phase::MaskedInput, round: 0, .. } = event {
+                self.holds.send_replace(true);
+                let _ = self.released.clone().wait_for(|released| *released).await;
+            }
+        })
+    }
+}
+
+/// A round ends under the epoch under which it began, however early the next one is complete.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_new_epoch_waits_for_the_end_of_the_round() {
+    // nobody gives up on the member that is held
+    let patient = Policy { gather_ms: 60_000, deadline_ms: 600_000, ..Policy::default() };
+    let consortium = Consortium::with_policy(4, patient);
+    let held = consortium.index(election::order(&consortium.manifest(), 0).last().unwrap());
+    let (holds, mut is_held) = watch::channel(false);
+    let (release, released) = watch::channel(false);
+    let mut nodes: Vec<Node> = Vec::new();
+    for index in 0..4 {
+        let known = match nodes.first() {
+            Some(first) => vec![address(first).await],
+            None => Vec::new(),
+        };
+        let hold = Hold { holds: holds.clone(), released: released.clone() };
+        nodes.push(match index == held {
+            true => consortium.watched(index, known, Arc::new(hold)),
+            false => consortium.node(index, known),
+        });
+    }
+    for node in &nodes {
+        connected_to(node, 3).await;
+    }
+    let submitted = join_all(nodes.iter().map(|node| node.submit(ints(&[7]))));
+    let changes = async {
+        is_held.wait_for(|held| *held).await.unwrap();
+        let free: Vec<&Node> = (0..4).filter(|index| *index != held).map(|index| &nodes[index]).collect();
+        let rules = next(&consortium, free[0], &[0, 1, 2, 3], |body| body.policy.integer_bound = Some(1_000));
+        for node in free {
+            // what a node is asked for comes after what it does of itself about the command before
+            let _ = node.adopt(vec![rules.clone()]).await.unwrap();
+            assert!(matches!(node.adopt(vec![rules.clone()]).await, Ok(None)), "known");
+            assert_eq!(node.consortium().borrow().manifest().epoch(), 0, "the round runs still");
+        }
+        release.send_replace(true);
+    };
+    let (results, ()) = within(async { tokio::join!(submitted, changes) }).await;
+    for result in results {
+        verify_sum(&consortium, &result.unwrap(), 0, &[0, 1, 2, 3], &[28]);
+    }
+    at_epoch(&nodes, 1).await;
+    sum(&consortium, &nodes, 1).await;
+    join_all(nodes.into_iter().map(|node| within(node.shutdown()))).await;
 }

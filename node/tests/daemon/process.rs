@@ -35,7 +35,7 @@ pub(crate) struct Daemon {
     early: VecDeque<serde_json::Value>,
     /// Its peer id.
     pub(crate) peer: String,
-    /// Where it listens.
+    /// Where it listens, or what it says of listening nowhere.
     pub(crate) address: String,
 }
 
@@ -66,7 +66,8 @@ impl Daemon {
         loop {
             let line = within(stderr.next_line()).await.unwrap().expect("it says that it is ready");
             if let Some(ready) = line.strip_prefix("ready ") {
-                let (peer, address) = ready.split_once(" listening on ").unwrap();
+                let (peer, address) = ready.split_once(" listening ").unwrap();
+                let address = address.strip_prefix("on ").unwrap_or(address);
                 let (peer, address) = (peer.to_owned(), address.to_owned());
                 return Self { child, stderr, early, peer, address };
             }

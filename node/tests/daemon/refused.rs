@@ -105,6 +105,38 @@ async fn a_second_daemon_on_the_same_home() {
     assert_eq!(third.end(nix::sys::signal::Signal::SIGTERM).await, Some(0));
 }
 
+/// What the node itself has written, and a disk has spoiled.
+#[tokio::test]
+async fn files_of_a_home_that_are_damaged() {
+    let consortium = Consortium::found(3);
+    let home = consortium.home(0);
+    let daemon = Daemon::start(&home, &consortium.file(), &[]).await;
+    assert_eq!(daemon.end(nix::sys::signal::Signal::SIGTERM).await, Some(0));
+
+    let ledger = home.join("ledger.redb");
+    let whole = fs::read(&ledger).unwrap();
+    let remedy = ["ledger.redb is damaged", "move it away, keep it, and start", "A home from an old copy"];
+    for damaged in [&whole[..whole.len() / 2], b"not a ledger"] {
+        fs::write(&ledger, damaged).unwrap();
+        verify_refusal(&home, &consortium.file(), &remedy).await;
+    }
+    let guide = include_str!("../../../docs/operate.md");
+    assert!(guide.contains("**A home from an old copy**") && guide.contains("Move it away, keep it"));
+    fs::write(&ledger, &whole).unwrap();
+
+    let own = home.join("consortium.toml");
+    let text = fs::read_to_string(&own).unwrap();
+    let copy = ["home-0/consortium.toml", "replace it with a copy from a member whose node runs"];
+    for damaged in [&text[..text.len() / 2], &text.replace("gather_ms = 3000", "gather_ms = 3001")] {
+        fs::write(&own, damaged).unwrap();
+        verify_refusal(&home, &consortium.file(), &copy).await;
+    }
+    // that is what helps
+    fs::copy(consortium.file(), &own).unwrap();
+    let daemon = Daemon::start(&home, &consortium.file(), &[]).await;
+    assert_eq!(daemon.end(nix::sys::signal::Signal::SIGTERM).await, Some(0));
+}
+
 async fn verify_refusal(home: &Path, consortium: &Path, said: &[&str]) {
     let Output { status, stdout, stderr } = within(run(home, consortium).output()).await.unwrap();
     let stderr = String::from_utf8(stderr).unwrap();

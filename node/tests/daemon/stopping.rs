@@ -33,15 +33,15 @@ impl Observer for Hold {
 
 /// A daemon with an input, whose turn to aggregate does not come, in this phase of round 0; the others stand still
 /// there.
-struct Scene {
-    consortium: Consortium,
-    daemon: Daemon,
-    index: usize,
-    others: Vec<Node>,
-    release: watch::Sender<bool>,
+pub(crate) struct Scene {
+    pub(crate) consortium: Consortium,
+    pub(crate) daemon: Daemon,
+    pub(crate) index: usize,
+    pub(crate) others: Vec<Node>,
+    pub(crate) release: watch::Sender<bool>,
 }
 
-async fn scene(phase: Phase) -> Scene {
+pub(crate) async fn scene(phase: Phase) -> Scene {
     let consortium = Consortium::found(4);
     let index = consortium.index(election::order(&consortium.manifest(), 0).last().unwrap());
     let home = consortium.home(index);

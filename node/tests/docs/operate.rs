@@ -56,10 +56,40 @@ impl Play {
         self.daemons.push((who, daemon));
     }
 
-    fn epoch_is_in_force(&self, who: &str, epoch: u64) -> bool {
+    fn status(&self, who: &str) -> serde_json::Value {
         let status = self.desk.run(&format!("status --home {who} --json")).stdout;
-        let status: serde_json::Value = serde_json::from_slice(&status).unwrap();
-        status["consortium"]["epoch"] == epoch
+        serde_json::from_slice(&status).unwrap()
+    }
+
+    fn epoch_is_in_force(&self, who: &str, epoch: u64) -> bool {
+        self.status(who)["consortium"]["epoch"] == epoch
+    }
+
+    /// What is done in a container is done in a folder, by a member of another consortium.
+    fn container(&mut self) -> usize {
+        for name in ["north", "south"] {
+            self.desk.init(name);
+        }
+        self.section("In a container", |play, line| {
+            let line = line.replace("service", "container");
+            let manifest = "container/consortium.toml";
+            if line.starts_with("init") {
+                // the image listens where another test may
+                play.desk.run(&format!("{line} --listen {}", free_address()));
+                play.desk.card("container", "container");
+                let members = "north.card south.card container.card";
+                play.desk.run(&format!("consortium create --name wards --member {members} --out {manifest}"));
+                return true;
+            }
+            if line.starts_with("status") {
+                for name in ["north", "south"] {
+                    play.desk.run(&format!("consortium sign {manifest} --home {name}"));
+                }
+                play.start("container", "run --home container");
+            }
+            play.desk.run(&line);
+            true
+        })
     }
 
     /// Plays a section; gives how many commands there were.
@@ -107,6 +137,13 @@ fn the_commands_of_the_guide_run() {
     });
 
     played += play.section("When a round begins", |play, line| {
+        if line.starts_with("withdraw") {
+            let mut died = play.desk.command("submit counts.npy --home ward-7").spawn().unwrap();
+            play.desk.until("the input waits", || play.status("ward-7")["input"]["state"] == "waiting");
+            died.kill().unwrap();
+            died.wait().unwrap();
+            return false;
+        }
         play.desk.submit(line, "ward-7", &["ward-1", "ward-5", "ward-8"]);
         true
     });
@@ -168,5 +205,6 @@ fn the_commands_of_the_guide_run() {
         false
     });
     assert!(play.desk.path(".local/share/man/man1/consort.1").exists());
+    played += play.container();
     assert_eq!(played, calls("consort", &Page::read(PAGE)).len(), "a section is not played");
 }

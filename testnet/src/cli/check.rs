@@ -26,6 +26,8 @@ pub(super) fn command(flags: Flags) -> Result<Command, String> {
         Some(Subcommands::Run(flags)) => run(*flags).map(Command::Run),
         Some(Subcommands::Simulate(flags)) => simulate(flags).map(Command::Simulate),
         Some(Subcommands::Soak(flags)) => soak(flags).map(Command::Run),
+        Some(Subcommands::Man { folder }) => Ok(Command::Man(folder)),
+        Some(Subcommands::Completions { shell }) => Ok(Command::Completions(shell)),
         Some(Subcommands::Bench(_)) => later("bench", "use testnet run --report and testnet simulate --json"),
     }
 }

@@ -4,6 +4,7 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use consort_node::manual::Shell;
 
 use super::fault::{self, Fault};
 use super::lie::Telling;
@@ -56,6 +57,16 @@ Examples:
   testnet simulate --members 100 --vector-len 100000 --drop 0.3
   testnet simulate --members 50 --degree complete --threads 1 --json";
 
+const MAN_EXAMPLES: &str = "\
+Examples:
+  testnet man ~/.local/share/man/man1
+      then `man testnet` and `man testnet-soak` work";
+
+const COMPLETIONS_EXAMPLES: &str = "\
+Examples:
+  testnet completions bash > ~/.local/share/bash-completion/completions/testnet
+      from the next shell on, the tab key completes commands and flags";
+
 /// A consortium on one machine: separate processes that add up what none of them shows to another
 #[derive(Debug, Parser)]
 #[command(name = "testnet", version, after_help = EXAMPLES, args_conflicts_with_subcommands = true)]
@@ -78,6 +89,20 @@ pub(super) enum Subcommands {
     /// Many rounds, with random faults, each checked; and what the nodes use as time goes by
     #[command(after_help = SOAK_EXAMPLES)]
     Soak(SoakFlags),
+    /// Write man pages into a folder
+    #[command(after_help = MAN_EXAMPLES)]
+    Man {
+        /// The folder, which is made if it is not there
+        #[arg(value_name = "DIR")]
+        folder: PathBuf,
+    },
+    /// Print a script that completes commands and flags in a shell
+    #[command(after_help = COMPLETIONS_EXAMPLES)]
+    Completions {
+        /// The shell
+        #[arg(value_name = "SHELL")]
+        shell: Shell,
+    },
     #[command(hide = true)]
     Bench(Later),
 }

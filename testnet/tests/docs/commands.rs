@@ -41,7 +41,8 @@ pub(crate) fn pages() -> Vec<Page> {
     names.iter().map(|name| Page::read(name)).collect()
 }
 
-/// All calls of a program on this page, by its name, through `cargo run --bin`, as another user, or by cron.
+/// All calls of a program on this page, by its name, through `cargo run --bin`, as another user, by cron, or in a
+/// container.
 pub(crate) fn calls(program: &str, page: &Page) -> Vec<Shown> {
     let (mut calls, mut fence) = (Vec::new(), None);
     for (number, line) in page.text.lines().enumerate() {
@@ -72,6 +73,9 @@ fn arguments<'a>(program: &str, words: &'a [&'a str]) -> Option<&'a [&'a str]> {
     let as_user = words.starts_with(&["sudo", "-u"]).then_some(3);
     let is_time = |word: &&str| word.chars().all(|letter| letter.is_ascii_digit() || letter == '*');
     let by_cron = words.get(..5).is_some_and(|times| times.iter().all(is_time)).then_some(5);
+    if let ["docker", "run" | "exec", options @ ..] = words {
+        return in_container(program, options);
+    }
     let called = words.get(as_user.or(by_cron).unwrap_or(0)..)?;
     if called.first() == Some(&program) {
         return called.get(1..);
@@ -80,4 +84,17 @@ fn arguments<'a>(program: &str, words: &'a [&'a str]) -> Option<&'a [&'a str]> {
         && words.iter().zip(words.iter().skip(1)).any(|pair| pair == (&"--bin", &program));
     let start = words.iter().position(|word| *word == "--").map_or(words.len(), |dashes| dashes + 1);
     if through_cargo { words.get(start..) } else { None }
+}
+
+/// What is passed to the program that the image of its name begins with, or that is called in a container of its name.
+/// Without any it is what the image says.
+fn in_container<'a>(program: &str, options: &'a [&'a str]) -> Option<&'a [&'a str]> {
+    let is_name = |at: usize| at > 0 && options.get(at - 1) == Some(&"--name");
+    let image = (0..options.len()).find(|at| options.get(*at) == Some(&program) && !is_name(*at))?;
+    let arguments = options.get(image + 1..).filter(|arguments| !arguments.is_empty())?;
+    match arguments {
+        _ if options.contains(&"--entrypoint") => None,
+        [first, arguments @ ..] if *first == program => Some(arguments),
+        arguments => Some(arguments),
+    }
 }

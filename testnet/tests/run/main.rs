@@ -13,4 +13,5 @@ mod kills;
 #[cfg(feature = "lies")]
 mod lies;
 mod lifetimes;
+mod manual;
 mod testnet;

@@ -10,7 +10,7 @@ use consort_node::{
     config::Config,
     consortium,
     identity::NodeIdentity,
-    ledger::{Ledger, LedgerError},
+    ledger::{self, Ledger, LedgerError},
 };
 use consort_protocol::{ids::MemberId, manifest::Manifest};
 
@@ -131,11 +131,13 @@ fn examine_ledger(home: &Path, findings: &mut Vec<Finding>) -> bool {
             findings.push(Finding::fine("ledger", "in use: a node runs with this home now"));
             return true;
         }
+        Err(LedgerError::Damaged { path, reason }) => {
+            findings.push(Finding::wrong("ledger", format!("{path} is damaged: {reason}"), ledger::REMEDY));
+        }
         Err(error) => findings.push(Finding::wrong(
             "ledger",
             error.to_string(),
-            "do not delete it: it holds what this node must not say twice. Ask the other members before you \
-             start with a new one",
+            "leave it where it is: it holds what this node must not say twice, and the node does not start without reading it",
         )),
     }
     false

@@ -32,9 +32,7 @@ pub(super) fn examine_listening(config: &Config, runs: bool, findings: &mut Vec<
     if config.listen.is_empty() {
         let told = "listens nowhere: this node dials the others, and those that cannot be dialled either meet \
                     it through a member that relays";
-        findings.push(Finding::note("listen", told).advice(
-            "at least one member that the others reach has to set `relay = true` under [reach] in its config.toml",
-        ));
+        findings.push(Finding::note("listen", told));
     }
     let mut open = BTreeSet::new();
     for address in &config.listen {
@@ -118,8 +116,14 @@ fn examine_outside(config: &Config, open: &BTreeSet<Port>, findings: &mut Vec<Fi
     }
 }
 
-pub(super) fn examine_members(home: &Path, found: &Found, peers: &[Multiaddr], findings: &mut Vec<Finding>) {
-    let Some(manifest) = &found.manifest else { return };
+/// Gives all addresses that are known.
+pub(super) fn examine_members(
+    home: &Path,
+    found: &Found,
+    peers: &[Multiaddr],
+    findings: &mut Vec<Finding>,
+) -> BTreeSet<Multiaddr> {
+    let Some(manifest) = &found.manifest else { return peers.iter().cloned().collect() };
     let remembered = addresses::load(&home.join("addresses.json"), manifest);
     let others = manifest.members().iter().filter(|member| Some(member.id) != found.local);
     let mut places: BTreeMap<String, BTreeSet<Multiaddr>> = BTreeMap::new();
@@ -158,6 +162,7 @@ pub(super) fn examine_members(home: &Path, found: &Found, peers: &[Multiaddr], f
             "give one with --peer to `consort run`, or in the manifest",
         ));
     }
+    places.into_values().flatten().collect()
 }
 
 fn examine_member(
