@@ -60,8 +60,18 @@ async fn the_others_remind_it_of_what_it_has_said_since() {
     for node in &others {
         connected_to(node, 3).await;
     }
-    let (status, _, answer) = http::unix(&home, &format!("GET /v1/inputs/{id}"), b"").await;
-    assert!(status == 200 && answer.contains("may have been summed before"), "{answer}");
+    // what the log says is on disk a moment later
+    let ended = async {
+        loop {
+            let (status, _, answer) = http::unix(&home, &format!("GET /v1/inputs/{id}"), b"").await;
+            assert_eq!(status, 200, "{answer}");
+            if !answer.contains("\"waiting\"") {
+                return answer;
+            }
+        }
+    };
+    let answer = within(ended).await;
+    assert!(answer.contains("may have been summed before"), "{answer}");
 
     let mut submit = command("submit", &home);
     let submit = json(submit.arg(&file));
