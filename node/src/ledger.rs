@@ -9,6 +9,7 @@ mod records;
 mod tests;
 
 use std::{
+    fs,
     path::Path,
     sync::{Arc, OnceLock},
 };
@@ -139,6 +140,11 @@ impl Ledger {
     /// [`LedgerError`]: in use, of a later format, or damaged.
     pub fn open(path: &Path) -> Result<Self, LedgerError> {
         let name = path.display().to_string();
+        let is_empty = || fs::metadata(path).is_ok_and(|found| found.len() == 0);
+        // the library would begin a new one in it
+        if is_empty() {
+            return Err(LedgerError::Damaged { path: name, reason: "it is empty".into() });
+        }
         let mut builder = Database::builder();
         builder.set_cache_size(CACHE_BYTES);
         // without it a page that was altered on disk is believed, or makes the process panic
@@ -148,7 +154,13 @@ impl Ledger {
             other if is_damage(&other) => {
                 LedgerError::Damaged { path: name.clone(), reason: other.to_string() }
             }
-            other => LedgerError::Open { path: name.clone(), reason: other.to_string() },
+            other => {
+                // no room for a new one: the next start makes it
+                if is_empty() {
+                    let _ = fs::remove_file(path);
+                }
+                LedgerError::Open { path: name.clone(), reason: other.to_string() }
+            }
         })?;
         let write = database.begin_write().map_err(failed)?;
         upgrade(&write, name)?;

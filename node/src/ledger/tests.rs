@@ -243,7 +243,7 @@ fn a_damaged_file_is_an_error_and_never_a_panic() {
     assert_eq!((content.0.len(), content.1.len(), content.2), (8, 8, 8));
     assert!(open(b"this is no ledger").is_err());
     assert!(open(&[0; 100_000]).is_err());
-    for length in [1, 100, 320, 4096, whole.len() / 2, whole.len() - 1] {
+    for length in [0, 1, 100, 320, 4096, whole.len() / 2, whole.len() - 1] {
         assert!(open(&whole[..length]).is_err(), "cut to {length} of {} bytes", whole.len());
     }
     // an unused page may hold anything, and one that is used is never believed
