@@ -3,6 +3,7 @@
 use std::{
     io::{self, Write as _},
     path::{Path, PathBuf},
+    time::Duration,
 };
 
 use consort_node::api::socket::Reachable;
@@ -47,6 +48,9 @@ impl Look {
         Ok(())
     }
 }
+
+/// A daemon that says nothing for so long stands still: answers that are more than a file are made at once.
+pub(super) const ANSWER: Duration = Duration::from_secs(30);
 
 /// Asks the daemon that runs on a home.
 pub(super) struct Client {
@@ -129,7 +133,12 @@ impl Client {
     }
 
     async fn json<T: DeserializeOwned>(&self, method: Method, path: &str) -> Result<T, Unanswered> {
-        parse(&read(self.ask(method, path, Either::Left(Empty::new()), None).await?).await?)
+        let answer = async {
+            let body = Either::Left(Empty::new());
+            parse(&read(self.ask(method, path, body, None).await?).await?)
+        };
+        let silent = || Unanswered::Broken(format!("no answer in {} s", ANSWER.as_secs()));
+        tokio::time::timeout(ANSWER, answer).await.unwrap_or_else(|_| Err(silent()))
     }
 
     /// The body of a good answer.

@@ -4,6 +4,7 @@ use std::{
     fs,
     io::{self, IsTerminal as _, Read as _, Write as _},
     path::{Path, PathBuf},
+    pin::pin,
     time::Duration,
 };
 
@@ -11,11 +12,14 @@ use consort_node::summary::RoundSummary;
 use hyper::StatusCode;
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
-use tokio::{fs::File, time::Instant};
+use tokio::{
+    fs::File,
+    time::{Instant, timeout},
+};
 
 use super::{
     Failure,
-    client::{Client, Unanswered, block_on},
+    client::{ANSWER, Client, Unanswered, block_on},
     interrupt::Interrupt,
     println,
 };
@@ -77,14 +81,24 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
         let client = Client::new(&arguments.home);
         // before the input is out of hand: an interrupt while it is handed in takes it back, too
         let mut interrupt = Interrupt::new().map_err(|error| Failure::Failed(error.to_string()))?;
-        let handed_in = client.post::<Value>(&path(arguments, query.as_deref()), file).await;
+        let path = path(arguments, query.as_deref());
+        let mut post = pin!(client.post::<Value>(&path, file));
+        let mut interrupted = false;
+        let handed_in = tokio::select! {
+            handed_in = &mut post => handed_in,
+            () = interrupt.recv() => {
+                interrupted = true;
+                let silent = "interrupted, but the daemon does not answer; `consort status` says whether the input waits";
+                timeout(ANSWER, post).await.map_err(|_| Failure::Interrupted(silent.into()))?
+            }
+        };
         let handed_in = handed_in.map_err(|refused| match Failure::from(refused) {
             Failure::Unusable(words) => Failure::Unusable(format!("{}: {words}", arguments.file.display())),
             other => other,
         })?;
         let id = handed_in.get("input_id").and_then(Value::as_str).unwrap_or_default().to_owned();
         let patience = arguments.timeout.map(Duration::from_secs);
-        let ended = await_end(&client, &id, patience, &mut interrupt).await?;
+        let ended = await_end(&client, &id, patience, (&mut interrupt, interrupted)).await?;
         finish(arguments, &client, &id, &ended).await
     })
 }
@@ -134,16 +148,16 @@ async fn await_end(
     client: &Client,
     id: &str,
     patience: Option<Duration>,
-    interrupt: &mut Interrupt,
+    (interrupt, mut interrupted): (&mut Interrupt, bool),
 ) -> Result<Value, Failure> {
     let path = format!("/v1/inputs/{id}");
     let deadline = patience.map(|patience| Instant::now() + patience);
-    let (mut progress, mut interrupted) = (Progress::new(), false);
+    let mut progress = Progress::new();
     loop {
         let state: Value = client.get(&path).await.map_err(|unanswered| match unanswered {
             Unanswered::Refused(..) => unanswered.into(),
             _ => Failure::Failed(format!(
-                "the daemon stopped; input {id} is on disk and goes on waiting when it runs again, unless a round had it"
+                "the daemon stopped or does not answer; input {id} is on disk and goes on waiting when it runs again, unless a round had it"
             )),
         })?;
         let late = deadline.is_some_and(|deadline| Instant::now() >= deadline);

@@ -4,7 +4,7 @@
 //! never acted on.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
@@ -18,8 +18,8 @@ const TOLERANCE: u64 = 600;
 pub(super) struct Clocks {
     /// By how many seconds each is ahead.
     ahead: BTreeMap<MemberId, i64>,
-    /// What was said last is not said again.
-    said: Option<Wrong>,
+    /// What was said is not said again: it is somebody's word, and must not fill the log.
+    said: BTreeSet<(Option<MemberId>, bool)>,
 }
 
 /// A clock that is wrong.
@@ -45,16 +45,12 @@ impl Clocks {
             Some(agree(behind)).filter(most).map(|members| Wrong::Mine { behind, members })
         });
         let wrong = mine.or_else(|| off(&&ahead).then_some(Wrong::Theirs(member)));
-        let same = |said: &Wrong| match (said, &wrong) {
-            (Wrong::Mine { behind: said, .. }, Some(Wrong::Mine { behind, .. })) => said == behind,
-            (said, Some(wrong)) => said == wrong,
-            (_, None) => false,
+        let wrong = wrong?;
+        let said = match wrong {
+            Wrong::Mine { behind, .. } => (None, behind),
+            Wrong::Theirs(member) => (Some(member), false),
         };
-        if self.said.as_ref().is_some_and(same) {
-            return None;
-        }
-        self.said = wrong.or(self.said);
-        wrong
+        self.said.insert(said).then_some(wrong)
     }
 }
 
@@ -84,6 +80,8 @@ mod tests {
         assert_eq!(clocks.heard(member(4), NOW - HOUR, NOW), None);
         // it is its own word, and no number is too large
         assert_eq!(clocks.heard(member(3), u64::MAX, NOW), Some(Wrong::Theirs(member(3))));
+        // nor do two that take turns fill the log
+        assert_eq!(clocks.heard(member(4), NOW - HOUR, NOW), None);
     }
 
     #[test]

@@ -8,7 +8,10 @@
 //! survivors, once their vectors are here. Where they report none, the session goes on with the mask set
 //! that they name; where they name none, it is abandoned.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::{BTreeMap, btree_map::Entry},
+    sync::Arc,
+};
 
 use crate::{
     certificate::AcceptedMaskSet,
@@ -78,10 +81,12 @@ impl Succession {
         let mut slots = self.slots.clone();
         slots.learn(shown.as_ref(), &history)?;
         slots.check_timeout(&timeout)?;
-        self.timeouts.entry(from).or_insert(timeout);
+        if let Entry::Vacant(place) = self.timeouts.entry(from) {
+            place.insert(timeout);
+            self.mask_sets.extend(shown.map(|shown| (*shown.digest(), shown)));
+        }
         slots.retain(self.timeouts.values().filter_map(|timeout| timeout.body.vote));
         self.slots = slots;
-        self.mask_sets.extend(shown.map(|shown| (*shown.digest(), shown)));
         Ok(())
     }
 

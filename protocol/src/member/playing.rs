@@ -1,10 +1,7 @@
 //! A member in a session: where it is, and what each message does there.
 
 use core::mem;
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    sync::Arc,
-};
+use std::{collections::BTreeMap, sync::Arc};
 
 use crate::{
     certificate::AcceptedMaskSet,
@@ -64,8 +61,8 @@ pub(super) struct Playing {
     /// Results whose sums are on their way, by their roots. Where one was announced that nobody has, the next
     /// aggregator announces another.
     pub(super) fetching: BTreeMap<Digest, Fetching>,
-    /// Roots of sums that were here and none.
-    pub(super) unreadable: BTreeSet<Digest>,
+    /// Sums that were here and none, by who signed them: an honest author has no other one.
+    pub(super) unreadable: BTreeMap<MemberId, Digest>,
     pub(super) standing_by: StandingBy,
 }
 
@@ -78,7 +75,7 @@ impl Playing {
     ) -> Self {
         let (ballot, standing_by) = (Ballot::new(session.clone()), StandingBy::default());
         let guard = seat.guard.clone();
-        let (fetching, unreadable) = (BTreeMap::new(), BTreeSet::new());
+        let (fetching, unreadable) = (BTreeMap::new(), BTreeMap::new());
         Self { session, ballot, guard, stage, commitments, fetching, unreadable, standing_by }
     }
 
@@ -163,7 +160,7 @@ impl Playing {
         out: &mut Outputs,
     ) -> Result<(), Refused> {
         let root = published.sum.body.root;
-        if self.unreadable.contains(&root) {
+        if self.unreadable.contains_key(&published.sum.signer) {
             return Ok(());
         }
         let shows = published.opening.is_some();
@@ -173,8 +170,11 @@ impl Playing {
             if shows && fetching.published.opening.is_none() {
                 publish::check(&self.session, from, &published)?;
                 fetching.published = published;
-                if fetching.here.is_some() && audits {
-                    publish::audit(&self.session, &fetching.published, out)?;
+                match fetching.here {
+                    Some(_) if audits => publish::audit(&self.session, &fetching.published, out)?,
+                    // I have signed it myself meanwhile, and it is here
+                    Some(_) => out.push(Output::Fetch(Box::new(fetching.published.clone()))),
+                    None => {}
                 }
             }
             return Ok(());

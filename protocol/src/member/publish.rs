@@ -82,8 +82,14 @@ impl Member {
         match readable {
             Ok(()) => self.take(root, out),
             Err(detail) => {
-                self.nobody_takes(root, AbortReason::Inconsistent { phase, detail }, now, out);
-                Ok(())
+                let reason = AbortReason::Inconsistent { phase, detail: detail.clone() };
+                let authors = self.nobody_takes(root, reason, now, out);
+                // one of them is honest
+                if authors > self.seat.terms.manifest().corrupt() {
+                    Err(wrong_input(&detail))
+                } else {
+                    Ok(())
+                }
             }
         }
     }
@@ -110,14 +116,17 @@ impl Member {
         }
     }
 
-    /// A sum that cannot be read: the next aggregator is to publish another one.
-    fn nobody_takes(&mut self, root: &Digest, reason: AbortReason, now: Now, out: &mut Outputs) {
-        let State::Playing(playing) = &mut self.state else { return };
-        let Some(fetching) = playing.fetching.remove(root) else { return };
-        playing.unreadable.insert(*root);
-        if fetching.published.sum.signer == self.seat.aggregator() {
+    /// A sum that cannot be read: the next aggregator is to publish another one. Gives how many have signed it.
+    fn nobody_takes(&mut self, root: &Digest, reason: AbortReason, now: Now, out: &mut Outputs) -> usize {
+        let State::Playing(playing) = &mut self.state else { return 0 };
+        let Some(fetching) = playing.fetching.remove(root) else { return 0 };
+        let author = fetching.published.sum.signer;
+        playing.unreadable.insert(author, *root);
+        let authors = playing.unreadable.values().filter(|unreadable| *unreadable == root).count();
+        if author == self.seat.aggregator() {
             self.slot_over(reason, now, out);
         }
+        authors
     }
 
     /// A sum that I have added up myself is right; if it is none of values that inputs may have, then one of the
@@ -126,10 +135,7 @@ impl Member {
         let State::Playing(playing) = &self.state else { return Ok(()) };
         let here = playing.fetching.get(root).and_then(|fetching| fetching.here.clone());
         match here {
-            Some(Err(detail)) => {
-                let detail = format!("a member's input is not what it has to be: {detail}");
-                Err(AbortReason::Inconsistent { phase: Phase::Publish, detail })
-            }
+            Some(Err(detail)) => Err(wrong_input(&detail)),
             Some(Ok(())) => self.take(root, out),
             None => Ok(()),
         }
@@ -142,6 +148,12 @@ impl Member {
         self.state = State::Closed;
         stored
     }
+}
+
+/// The sum is right and out of range: no other aggregator can do better.
+fn wrong_input(detail: &str) -> AbortReason {
+    let detail = format!("a member's input is not what it has to be: {detail}");
+    AbortReason::Inconsistent { phase: Phase::Publish, detail }
 }
 
 /// The sum is here: whoever announced it hears of it, and the attempt is over.

@@ -185,7 +185,11 @@ fn a_sum_that_cannot_be_read_is_left_to_the_next_aggregator() {
     let out = world.input(&victim, unreadable());
     assert_eq!(gave_up(&out).timeout.body.slot, 0);
     assert!(!out.iter().any(|output| matches!(output, Output::Finished(_))));
-    ignored(&world.tell(Message::Published(Box::new(published))));
+    ignored(&world.tell(Message::Published(Box::new(published.clone()))));
+    // whose sum was none has no other one: it could keep everybody waiting for a next one for ever
+    let mut other = published.clone();
+    other.sum = world.decree(Sum { root: [8; 32], ..published.sum.body });
+    ignored(&world.tell(Message::Published(Box::new(other))));
     // whoever can adds up, and knows whose lie it is
     let mut world = revealed();
     let published = honest(&world);
