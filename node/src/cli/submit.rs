@@ -155,7 +155,8 @@ async fn await_end(
     let mut progress = Progress::new();
     loop {
         let state: Value = client.get(&path).await.map_err(|unanswered| match unanswered {
-            Unanswered::Refused(..) => unanswered.into(),
+            // but not the last words of one that stops
+            Unanswered::Refused(status, _) if status != StatusCode::SERVICE_UNAVAILABLE => unanswered.into(),
             _ => Failure::Failed(format!(
                 "the daemon stopped or does not answer; input {id} is on disk and goes on waiting when it runs again, unless a round had it"
             )),
