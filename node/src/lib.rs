@@ -13,6 +13,7 @@ pub mod addresses;
 pub mod api;
 pub mod card;
 mod checked;
+mod clock;
 pub mod config;
 pub mod consent;
 pub mod consortium;

@@ -2,10 +2,7 @@
 //!
 //! The clock is this machine's. Where it was set back, rounds of the future count as rounds of today.
 
-use std::{
-    collections::BTreeMap,
-    time::{Duration, SystemTime, UNIX_EPOCH},
-};
+use std::{collections::BTreeMap, time::Duration};
 
 /// What counts as a day, in seconds.
 pub(crate) const DAY: u64 = 24 * 60 * 60;
@@ -41,11 +38,6 @@ impl Spent {
 /// Whether a time is of the last day, or later than now.
 pub(crate) fn counts(at: u64, now: u64) -> bool {
     at.saturating_add(DAY) > now
-}
-
-/// Seconds since 1970.
-pub(crate) fn now() -> u64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs()
 }
 
 #[cfg(test)]

@@ -5,7 +5,7 @@ use consort_protocol::{codec, hash::digest, ids::MemberId, io::JournalEntry};
 use redb::{Database, ReadableDatabase as _, ReadableTable as _, TableDefinition, WriteTransaction};
 
 use super::{LedgerError, failed};
-use crate::consent::spent;
+use crate::{clock, consent::spent};
 
 /// A label with a set of members, by the hash of both, so that equal ones are kept once. The protocol keeps at most 256 of
 /// a label, and the driver bounds the labels.
@@ -28,7 +28,7 @@ pub(super) fn note(write: &WriteTransaction, entry: &JournalEntry) -> Result<(),
             cohorts.insert(&digest("cohort", &[&bytes]), bytes.as_slice()).map_err(failed)?;
         }
         JournalEntry::RosterAccepted { round, .. } => {
-            let now = spent::now();
+            let now = clock::now();
             let mut table = write.open_table(SPENT).map_err(failed)?;
             table.retain(|_, at| spent::counts(at, now)).map_err(failed)?;
             if table.get(round).map_err(failed)?.is_none() {

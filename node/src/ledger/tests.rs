@@ -306,7 +306,7 @@ fn sets_whose_sums_may_be_known_are_kept_once_and_outlive_the_journal() {
 #[test]
 fn a_round_of_the_last_day_counts_from_its_first_roster() {
     let folder = Folder::new();
-    let before = crate::consent::spent::now();
+    let before = crate::clock::now();
     {
         let mut ledger = folder.open();
         for entry in [joined(1), roster(1, &[1]), roster(1, &[2]), joined(2), roster(3, &[3])] {

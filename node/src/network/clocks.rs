@@ -3,10 +3,7 @@
 //! Members tell each other the time when a link comes up. It is their word, so it is compared and told to people, and
 //! never acted on.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    time::{Duration, SystemTime, UNIX_EPOCH},
-};
+use std::collections::{BTreeMap, BTreeSet};
 
 use consort_protocol::ids::MemberId;
 
@@ -44,19 +41,13 @@ impl Clocks {
         let mine = [true, false].into_iter().find_map(|behind| {
             Some(agree(behind)).filter(most).map(|members| Wrong::Mine { behind, members })
         });
-        let wrong = mine.or_else(|| off(&&ahead).then_some(Wrong::Theirs(member)));
-        let wrong = wrong?;
+        let wrong = mine.or_else(|| off(&&ahead).then_some(Wrong::Theirs(member)))?;
         let said = match wrong {
             Wrong::Mine { behind, .. } => (None, behind),
             Wrong::Theirs(member) => (Some(member), false),
         };
         self.said.insert(said).then_some(wrong)
     }
-}
-
-/// Seconds since 1970 by this machine's clock.
-pub(super) fn now() -> u64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO).as_secs()
 }
 
 #[cfg(test)]

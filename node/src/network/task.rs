@@ -23,7 +23,7 @@ use super::{
     Event, EventStream, Members, Network, NetworkConfig, NetworkError, Queued, Shared,
     address_book::{AddressBook, Route},
     behaviour::Behaviour,
-    clocks::{self, Clocks, Wrong},
+    clocks::{Clocks, Wrong},
     control,
     discovery::Dialer,
     gate::Strangers,
@@ -33,7 +33,7 @@ use super::{
     presence::{Announcer, Exchange, Heard, split_peer},
     reservations::Reservations,
 };
-use crate::limits;
+use crate::{clock, limits};
 
 mod membership;
 mod reach;
@@ -254,7 +254,7 @@ impl Task {
         for others in parts {
             let told = match control::Outgoing::exchange(&Exchange {
                 mine: mine.clone(),
-                clock: clocks::now(),
+                clock: clock::now(),
                 others,
             }) {
                 Ok(frame) => queue.offer(frame),
@@ -278,7 +278,7 @@ impl Task {
     }
 
     fn compare_clocks(&mut self, from: MemberId, clock: u64) {
-        match self.clocks.heard(from, clock, clocks::now()) {
+        match self.clocks.heard(from, clock, clock::now()) {
             Some(Wrong::Mine { behind, members }) => tracing::warn!(
                 members,
                 "this machine's clock is more than ten minutes {} those of most members: set it. Rounds do not depend \

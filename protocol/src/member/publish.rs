@@ -70,11 +70,11 @@ impl Member {
         let phase = playing.phase();
         let Some(fetching) = playing.fetching.get_mut(root) else { return Ok(()) };
         fetching.here = Some(readable.clone());
-        let published = fetching.published.clone();
-        if playing.audits(&self.seat, &published) && checked(Check::CheckedSum) {
+        let Some(Fetching { published, .. }) = playing.fetching.get(root) else { return Ok(()) };
+        if playing.audits(&self.seat, published) && checked(Check::CheckedSum) {
             // the secrets may have come with none of the copies yet
             return match published.opening {
-                Some(_) => audit(&playing.session, &published, out)
+                Some(_) => audit(&playing.session, published, out)
                     .map_err(|kind| AbortReason::Inconsistent { phase, detail: kind.to_string() }),
                 None => Ok(()),
             };

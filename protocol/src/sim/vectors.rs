@@ -87,13 +87,10 @@ impl<H: Host> Simulation<'_, H> {
         };
         self.host.begin();
         let mut chunks = self.host.sum(&vectors, plan, self.terms.layout());
-        if let Some(falsify) = self.adversary.falsehood(&id) {
-            self.terms
-                .layout()
-                .chunks()
-                .zip(&mut chunks)
-                .take(1)
-                .for_each(|(chunk, packed)| falsify(&chunk, packed));
+        if let Some(falsify) = self.adversary.falsehood(&id)
+            && let Some((chunk, packed)) = self.terms.layout().chunks().zip(&mut chunks).next()
+        {
+            falsify(&chunk, packed);
         }
         let root = root_of(self.terms.layout(), &chunks);
         self.host.end(id, Role::Aggregator, Phase::Unmasking);

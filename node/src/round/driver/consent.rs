@@ -2,9 +2,9 @@
 //! [`crate::consent`], which sets may be summed in `consort_protocol::guard`.
 
 use super::*;
-use crate::consent::{
-    NoConsent,
-    spent::{self, Spent},
+use crate::{
+    clock,
+    consent::{NoConsent, spent::Spent},
 };
 use consort_protocol::guard::{Guard, Refusal};
 
@@ -56,7 +56,7 @@ impl Grounds {
                     known.push(members.clone());
                 }
             }
-            JournalEntry::RosterAccepted { round, .. } => self.spent.spend(*round, spent::now()),
+            JournalEntry::RosterAccepted { round, .. } => self.spent.spend(*round, clock::now()),
             _ => {}
         }
     }
@@ -91,7 +91,7 @@ impl Driver {
         let wait = self
             .consent
             .rounds_per_day
-            .and_then(|per_day| Some((per_day, grounds.spent.wait(per_day, spent::now())?)));
+            .and_then(|per_day| Some((per_day, grounds.spent.wait(per_day, clock::now())?)));
         let found = match wait {
             Some((per_day, wait)) => {
                 self.state.wake = Some(self.now() + wait);
